@@ -1,0 +1,10 @@
+#!/bin/sh
+# Runs every fuzz target of the repository, one after the other: scripts/fuzz.sh [TIME]
+set -eu
+time=${1:-20s}
+for package in $(go list ./internal/...); do
+	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+		echo "== $package $target"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+	done
+done
