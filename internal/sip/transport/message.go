@@ -1,0 +1,186 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+var errMalformed = errors.New("malformed message")
+
+// reader turns bytes into messages that have passed the guard.
+type reader struct {
+	guard   *guard
+	parser  *sip.Parser
+	receive func(Incoming)
+	now     func() time.Time
+	max     int
+}
+
+func newReader(cfg *Config) reader {
+	p := sip.NewParser()
+	p.MaxMessageLength = cfg.MaxMessage
+	return reader{
+		guard: &guard{
+			allow:   cfg.Allow,
+			rate:    float64(cfg.Rate),
+			log:     cfg.Logger,
+			buckets: make(map[netip.Addr]*bucket),
+			peers:   make(map[netip.Addr]time.Time),
+		},
+		parser:  p,
+		receive: cfg.Receive,
+		now:     cfg.TimeNow,
+		max:     cfg.MaxMessage,
+	}
+}
+
+// datagram handles what came over UDP.
+func (r *reader) datagram(data []byte, from Target, local netip.AddrPort) {
+	if !r.guard.admit(r.now(), from.Addr.Addr()) {
+		return
+	}
+	// Keep-alives, and CRLFs in front of a message (RFC 3261 section 7.5).
+	data = bytes.TrimLeft(data, "\r\n\x00")
+	if len(data) == 0 {
+		return
+	}
+	r.message(data, from, local)
+}
+
+// message parses one whole message and hands it on; a broken one is counted.
+// It reports whether the message was good.
+func (r *reader) message(data []byte, from Target, local netip.AddrPort) bool {
+	msg, err := r.parse(data)
+	if err != nil {
+		r.guard.malformed.Add(1)
+		r.guard.report(r.now(), err.Error(), from.Addr.Addr())
+		return false
+	}
+	msg.SetTransport(strings.ToUpper(from.Network))
+	msg.SetSource(from.Addr.String())
+	r.guard.received.Add(1)
+	r.receive(Incoming{Msg: msg, From: from, Local: local})
+	return true
+}
+
+// parse never panics, and its errors never hold bytes of the message.
+func (r *reader) parse(data []byte) (msg sip.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.guard.panics.Add(1)
+			msg, err = nil, fmt.Errorf("%w: the parser gave up", errMalformed)
+		}
+	}()
+	if len(data) > r.max {
+		return nil, fmt.Errorf("%w: larger than %d bytes", errMalformed, r.max)
+	}
+	if err := checkBytes(data); err != nil {
+		return nil, err
+	}
+	msg, _, perr := r.parser.Parse(data, false)
+	if perr != nil {
+		return nil, fmt.Errorf("%w: not understood by the parser", errMalformed)
+	}
+	if err := Validate(msg); err != nil {
+		return nil, err
+	}
+	return msg, nil
+}
+
+// checkBytes refuses lines that do not end in CRLF and NULs: values are copied
+// into our own messages, and a lone LF there would be a header of the peer's
+// making to a lenient reader.
+func checkBytes(data []byte) error {
+	head, _, ok := bytes.Cut(data, []byte("\r\n\r\n"))
+	if !ok {
+		return fmt.Errorf("%w: no end of the headers", errMalformed)
+	}
+	for i, c := range head {
+		switch {
+		case c == '\n' && (i == 0 || head[i-1] != '\r'),
+			c == '\r' && (i+1 == len(head) || head[i+1] != '\n'),
+			c == 0:
+			return fmt.Errorf("%w: stray control character in the headers", errMalformed)
+		}
+	}
+	return nil
+}
+
+// single lists the headers that a message must have exactly once
+// (RFC 3261 sections 8.1.1 and 20).
+var single = [...]string{"from", "to", "call-id", "cseq"}
+
+// compact maps their short forms (RFC 3261 section 7.3.3).
+var compact = map[string]string{"f": "from", "t": "to", "i": "call-id", "v": "via"}
+
+// Validate checks that a message has the headers that everything else relies
+// on: Via with a branch, From with a tag, To, Call-ID and CSeq. "A valid SIP
+// request formulated by a UAC MUST, at a minimum, contain the following header
+// fields: To, From, CSeq, Call-ID, Max-Forwards, and Via" (RFC 3261 section
+// 8.1.1); a missing Max-Forwards is forgiven, as RFC 3261 section 16.3 does.
+func Validate(msg sip.Message) error {
+	if msg == nil {
+		return fmt.Errorf("%w: empty", errMalformed)
+	}
+	var all []sip.Header
+	var method sip.RequestMethod
+	switch m := msg.(type) {
+	case *sip.Request:
+		all, method = m.Headers(), m.Method
+		if m.SipVersion != "SIP/2.0" {
+			return fmt.Errorf("%w: version is not SIP/2.0", errMalformed)
+		}
+	case *sip.Response:
+		all = m.Headers()
+		if m.SipVersion != "SIP/2.0" || m.StatusCode < 100 || m.StatusCode > 699 {
+			return fmt.Errorf("%w: no valid status line", errMalformed)
+		}
+	default:
+		return fmt.Errorf("%w: neither request nor response", errMalformed)
+	}
+	if err := checkSingles(all); err != nil {
+		return err
+	}
+	return checkValues(msg, method)
+}
+
+func checkSingles(all []sip.Header) error {
+	var count [len(single)]int
+	for _, h := range all {
+		name := strings.ToLower(h.Name())
+		if long, ok := compact[name]; ok {
+			name = long
+		}
+		for i, want := range single {
+			if name == want {
+				count[i]++
+			}
+		}
+	}
+	for i, n := range count {
+		if n != 1 {
+			return fmt.Errorf("%w: header %s is there %d times instead of once", errMalformed, single[i], n)
+		}
+	}
+	return nil
+}
+
+func checkValues(msg sip.Message, method sip.RequestMethod) error {
+	via, from, to, cid, cseq := msg.Via(), msg.From(), msg.To(), msg.CallID(), msg.CSeq()
+	if via == nil || from == nil || to == nil || cid == nil || cseq == nil {
+		return fmt.Errorf("%w: Via, From, To, Call-ID or CSeq is missing", errMalformed)
+	}
+	if branch, _ := via.Params.Get("branch"); branch == "" || via.Host == "" {
+		return fmt.Errorf("%w: Via without branch or host", errMalformed)
+	}
+	if cseq.MethodName == "" || (method != "" && cseq.MethodName != method) {
+		return fmt.Errorf("%w: method of CSeq does not match", errMalformed)
+	}
+	return nil
+}

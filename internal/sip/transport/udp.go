@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// sendPatience is how long a datagram may wait for room in the socket buffer.
+// The loop of the transactions waits with it, so it is short: a datagram that
+// does not fit is a lost datagram, and those are repeated.
+const sendPatience = 20 * time.Millisecond
+
+// readUDP hands the datagrams to the reader, one after the other. It ends when
+// the socket is closed.
+func (t *Transport) readUDP(ctx context.Context) error {
+	buf := make([]byte, 65535)
+	for {
+		n, src, err := t.udp.ReadFromUDPAddrPort(buf)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			// A socket that listens may report the ICMP error of an earlier
+			// datagram: that is no reason to stop listening.
+			if !isTransient(err) {
+				return fmt.Errorf("read sip socket: %w", err)
+			}
+			continue
+		}
+		from := Target{Network: UDP, Addr: unmap(src)}
+		t.reader.datagram(buf[:n], from, t.bound)
+	}
+}
+
+func isTransient(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op)
+}
+
+func (t *Transport) sendUDP(to Target, msg []byte) {
+	if len(msg) > MaxDatagram {
+		t.cfg.Broken(to, fmt.Errorf("send %d bytes to %s: %w", len(msg), to, ErrTooLarge))
+		return
+	}
+	_ = t.udp.SetWriteDeadline(t.cfg.TimeNow().Add(sendPatience))
+	if _, err := t.udp.WriteToUDPAddrPort(msg, to.Addr); err != nil {
+		t.cfg.Broken(to, fmt.Errorf("send to %s: %w", to, err))
+	}
+}
+
+// pingUDP keeps the holes in NATs open. RFC 5626 section 4.4.2 asks for STUN
+// there; what providers expect in practice is an empty datagram of CRLFs.
+func (t *Transport) pingUDP() {
+	t.mu.Lock()
+	targets := make([]Target, 0, len(t.keep))
+	for to := range t.keep {
+		if to.Network == UDP {
+			targets = append(targets, to)
+		}
+	}
+	t.mu.Unlock()
+	for _, to := range targets {
+		t.sendUDP(to, []byte(ping))
+	}
+}
+
+// routeTo asks the kernel which source address leads to an address. Connecting
+// a UDP socket sends nothing and does not block.
+func routeTo(to netip.AddrPort, fallback netip.Addr) netip.Addr {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return fallback
+	}
+	defer conn.Close()
+	return unmap(conn.LocalAddr().(*net.UDPAddr).AddrPort()).Addr()
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
