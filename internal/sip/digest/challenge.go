@@ -40,13 +40,13 @@ func (c challenge) stale() bool { return strings.EqualFold(c.get("stale"), "true
 // offersAuth tells whether quality of protection "auth" may be used, and whether
 // any quality was offered at all. The list is one quoted string separated by
 // commas and optional spaces (RFC 7616 section 3.3).
-func (c challenge) offersAuth() (auth, any bool) {
+func (c challenge) offersAuth() (auth, some bool) {
 	for q := range strings.SplitSeq(c.get("qop"), ",") {
 		q = strings.TrimSpace(q)
-		any = any || q != ""
+		some = some || q != ""
 		auth = auth || strings.EqualFold(q, "auth")
 	}
-	return auth, any
+	return auth, some
 }
 
 // parse reads a header value with one challenge, or with several separated by

@@ -245,7 +245,7 @@ func TestRefusedCredentials(t *testing.T) {
 			c := fixed(Credentials{Username: "u", Password: "p"})
 			req := request(t, sip.REGISTER, "sip:r")
 			first := `realm="r", nonce="n1", qop="auth"`
-			if tt.want == ErrDowngrade {
+			if errors.Is(tt.want, ErrDowngrade) {
 				first += ", algorithm=SHA-256"
 			}
 			h, err := c.Answer(req, response(t, 401, "WWW-Authenticate: Digest "+first))

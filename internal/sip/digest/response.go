@@ -23,16 +23,19 @@ const (
 	algSHA512Sess
 )
 
-var algorithmNames = [...]string{"MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"}
+// algorithmNames are the tokens on the wire in the order of the constants.
+func algorithmNames() [6]string {
+	return [...]string{"MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"}
+}
 
-func (a algorithm) String() string { return algorithmNames[a] }
+func (a algorithm) String() string { return algorithmNames()[a] }
 
 // parseAlgorithm reads the algorithm parameter; none means MD5 (RFC 7616 section 3.3).
 func parseAlgorithm(s string) (algorithm, bool) {
 	if s == "" {
 		return algMD5, true
 	}
-	for i, name := range algorithmNames {
+	for i, name := range algorithmNames() {
 		if strings.EqualFold(name, s) {
 			return algorithm(i), true
 		}
