@@ -43,6 +43,8 @@ type ConnConfig struct {
 	// EarlyLimit is how much audio is kept that comes while no call is attached; 0 means
 	// session.DefaultEarlyLimit, negative means nothing. Format.DropEarly means nothing too.
 	EarlyLimit time.Duration
+	// OnDone is called once after Done was closed, or is nil. It may run before Adopt returns, and must not block.
+	OnDone func(*Conn)
 }
 
 // states of a Conn.
@@ -219,12 +221,20 @@ func (c *Conn) abandon() {
 	for _, t := range rest {
 		t.seat.Release()
 		if t.kind == connBegin {
-			c.net.Close()
-			close(c.done)
+			c.finish()
 		}
 	}
 	if first {
 		c.cfg.Seat.Release()
+	}
+}
+
+// finish closes the connection; by then neither the reader nor the writer runs.
+func (c *Conn) finish() {
+	c.net.Close()
+	close(c.done)
+	if c.cfg.OnDone != nil {
+		c.cfg.OnDone(c)
 	}
 }
 
@@ -293,8 +303,7 @@ func (c *Conn) open(w *worker, now time.Time) {
 	if w.ending {
 		c.state = connGone
 		delete(w.conns, c)
-		c.net.Close()
-		close(c.done)
+		c.finish()
 		c.abandon()
 		return
 	}

@@ -119,7 +119,6 @@ func (c *Conn) droppedText(dst []byte, frames uint64) []byte {
 func (c *Conn) fedEnded() {
 	c.post(connTask{kind: connBroken})
 	if c.running.Add(-1) == 0 {
-		c.net.Close()
-		close(c.done)
+		c.finish()
 	}
 }
