@@ -100,7 +100,7 @@ func TestCallerHeadersFollowTheStyle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := base
 			a.CallerIDStyle, a.CallerID = tt.style, tt.fallback
-			c, err := a.CallerHeaders(tt.callerID)
+			from, extra, err := a.CallerHeaders(tt.callerID)
 			if tt.want == nil {
 				if !errors.Is(err, ErrCallerID) {
 					t.Fatalf("error %v, want %v", err, ErrCallerID)
@@ -110,8 +110,8 @@ func TestCallerHeadersFollowTheStyle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := []string{c.From.String()}
-			for _, h := range c.Headers {
+			got := []string{from.String()}
+			for _, h := range extra {
 				got = append(got, h.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
