@@ -11,7 +11,10 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-var errMalformed = errors.New("malformed message")
+var (
+	errMalformed = errors.New("malformed message")
+	errPanic     = fmt.Errorf("%w: the parser gave up", errMalformed)
+)
 
 // reader turns bytes into messages that have passed the guard.
 type reader struct {
@@ -19,7 +22,6 @@ type reader struct {
 	parser  *sip.Parser
 	receive func(Incoming)
 	now     func() time.Time
-	max     int
 }
 
 func newReader(cfg *Config) reader {
@@ -36,7 +38,6 @@ func newReader(cfg *Config) reader {
 		parser:  p,
 		receive: cfg.Receive,
 		now:     cfg.TimeNow,
-		max:     cfg.MaxMessage,
 	}
 }
 
@@ -69,21 +70,33 @@ func (r *reader) message(data []byte, from Target, local netip.AddrPort) bool {
 	return true
 }
 
-// parse never panics, and its errors never hold bytes of the message.
-func (r *reader) parse(data []byte) (msg sip.Message, err error) {
+// Parse reads one whole message and validates it. It never panics, and its
+// errors never hold bytes of the message, so that they can be logged.
+func Parse(data []byte) (sip.Message, error) {
+	return parse(sip.NewParser(), data)
+}
+
+func (r *reader) parse(data []byte) (sip.Message, error) {
+	msg, err := parse(r.parser, data)
+	if errors.Is(err, errPanic) {
+		r.guard.panics.Add(1)
+	}
+	return msg, err
+}
+
+func parse(parser *sip.Parser, data []byte) (msg sip.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.guard.panics.Add(1)
-			msg, err = nil, fmt.Errorf("%w: the parser gave up", errMalformed)
+			msg, err = nil, errPanic
 		}
 	}()
-	if len(data) > r.max {
-		return nil, fmt.Errorf("%w: larger than %d bytes", errMalformed, r.max)
+	if len(data) > parser.MaxMessageLength {
+		return nil, fmt.Errorf("%w: larger than %d bytes", errMalformed, parser.MaxMessageLength)
 	}
 	if err := checkBytes(data); err != nil {
 		return nil, err
 	}
-	msg, _, perr := r.parser.Parse(data, false)
+	msg, _, perr := parser.Parse(data, false)
 	if perr != nil {
 		return nil, fmt.Errorf("%w: not understood by the parser", errMalformed)
 	}

@@ -46,7 +46,7 @@ func (t *Transport) sendUDP(to Target, msg []byte) {
 		t.cfg.Broken(to, fmt.Errorf("send %d bytes to %s: %w", len(msg), to, ErrTooLarge))
 		return
 	}
-	_ = t.udp.SetWriteDeadline(t.cfg.TimeNow().Add(sendPatience))
+	_ = t.udp.SetWriteDeadline(time.Now().Add(sendPatience))
 	if _, err := t.udp.WriteToUDPAddrPort(msg, to.Addr); err != nil {
 		t.cfg.Broken(to, fmt.Errorf("send to %s: %w", to, err))
 	}
