@@ -156,17 +156,25 @@ func (a *earlyAudio) reset() {
 	a.start, a.header, a.wavRate, a.total = 0, 0, 0, 0
 }
 
+// mouth is what early audio is replayed to: a session.
+type mouth interface {
+	Speak(now time.Time, data []byte)
+	Mark(now time.Time, name string)
+}
+
 // replay speaks what was kept, marks in their places, and forgets it.
-func (a *earlyAudio) replay(now time.Time, s *session.Session) {
+func (a *earlyAudio) replay(now time.Time, s mouth) {
 	if a.header > 0 {
 		s.Speak(now, a.data[:a.header])
 	}
 	audio, at := a.data[a.start:], a.total
 	for _, m := range a.marks {
 		n := min(max(m.pos-at, 0), int64(len(audio)))
-		s.Speak(now, audio[:n])
-		audio = audio[n:]
-		at += n
+		if n > 0 {
+			s.Speak(now, audio[:n])
+			audio = audio[n:]
+			at += n
+		}
 		s.Mark(now, m.name)
 	}
 	if len(audio) > 0 {
