@@ -6,6 +6,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"phonesocket/internal/sip/registration"
 	"phonesocket/internal/sip/transaction"
 )
 
@@ -28,7 +29,7 @@ type Dialog struct {
 	on  func(Event)
 
 	// Below: owned by the SIP loop.
-	path     Path                // pinned when the call began
+	path     registration.Path   // pinned when the call began
 	from     *sip.FromHeader     // with our tag
 	cseq     uint32              // of the last INVITE
 	client   *transaction.Client // the INVITE without final answer

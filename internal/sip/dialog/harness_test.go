@@ -14,6 +14,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/goleak"
 
+	"phonesocket/internal/sip/registration"
 	"phonesocket/internal/sip/siptest"
 	"phonesocket/internal/sip/transaction"
 	"phonesocket/internal/sip/transport"
@@ -64,7 +65,7 @@ type world struct {
 	peer  *siptest.Peer
 	layer *transaction.Layer
 	ua    *UA
-	path  func() (Path, error)
+	path  func() (registration.Path, error)
 	stop  func()
 }
 
@@ -74,7 +75,7 @@ func viaProxy(c *Config) {
 	path, _ := c.Path()
 	uri := sip.Uri{Scheme: "sip", Host: "192.0.2.1", UriParams: sip.HeaderParams{{K: "lr"}}}
 	path.Route = []sip.Uri{uri}
-	c.Path = func() (Path, error) { return path, nil }
+	c.Path = func() (registration.Path, error) { return path, nil }
 }
 
 func newWorld(t *testing.T, network string, options ...option) *world {
@@ -91,8 +92,8 @@ func newWorld(t *testing.T, network string, options ...option) *world {
 		Layer:   w.layer,
 		Account: fakeAccount{},
 		Digest:  fakeDigest{},
-		Path: func() (Path, error) {
-			return Path{
+		Path: func() (registration.Path, error) {
+			return registration.Path{
 				Target:  w.peer.Target,
 				Contact: sip.Uri{Scheme: "sip", User: "alice", Host: "203.0.113.9", Port: 1024},
 			}, nil

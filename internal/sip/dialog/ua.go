@@ -11,6 +11,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"phonesocket/internal/sip/registration"
 	"phonesocket/internal/sip/transaction"
 	"phonesocket/internal/sip/transport"
 )
@@ -44,7 +45,7 @@ type Authorizer interface {
 type Config struct {
 	Layer *transaction.Layer
 	// Path tells how requests leave for the provider now.
-	Path    func() (Path, error)
+	Path    func() (registration.Path, error)
 	Account Caller
 	Digest  Authorizer
 	// Trusted reports whether challenges of an address may be answered; the
