@@ -34,7 +34,7 @@ func clientKey(msg sip.Message) string {
 func (n *Net) send(req *sip.Request, to flow, on func(*sip.Response, error)) *clientTx {
 	tx := &clientTx{net: n, key: clientKey(req), req: req, to: to, data: []byte(req.String()), on: on}
 	n.clients[tx.key] = tx
-	if err := n.sockets.send(to, tx.data); err != nil {
+	if err := n.transmit(to, tx.data); err != nil {
 		tx.expiry = n.timer(0, func() { tx.end(nil, err) })
 		return tx
 	}
@@ -49,7 +49,7 @@ func (n *Net) send(req *sip.Request, to flow, on func(*sip.Response, error)) *cl
 // enough for an INVITE and slows the others down (timers A and E).
 func (tx *clientTx) persist(wait time.Duration) {
 	tx.again = tx.net.timer(wait, func() {
-		if tx.net.sockets.send(tx.to, tx.data) != nil {
+		if tx.net.transmit(tx.to, tx.data) != nil {
 			return
 		}
 		next := 2 * wait
@@ -77,7 +77,7 @@ func (n *Net) response(res *sip.Response) {
 		return
 	}
 	if tx.final != nil { // a repeated final answer: our ACK was lost
-		_ = n.sockets.send(tx.to, tx.final) // the next repetition comes anyway
+		_ = n.transmit(tx.to, tx.final) // the next repetition comes anyway
 		return
 	}
 	tx.code = res.StatusCode
@@ -104,7 +104,7 @@ func (tx *clientTx) end(res *sip.Response, err error) {
 	tx.on = nil
 	if tx.req.Method == sip.INVITE && res != nil {
 		tx.final = []byte(tx.ack(res).String())
-		_ = tx.net.sockets.send(tx.to, tx.final) // lost ones are sent again with the next repetition
+		_ = tx.net.transmit(tx.to, tx.final) // lost ones are sent again with the next repetition
 		tx.net.timer(64*tx.net.cfg.T1, func() { delete(tx.net.clients, tx.key) })
 	} else {
 		delete(tx.net.clients, tx.key)

@@ -36,9 +36,14 @@ type Config struct {
 	T1          time.Duration // RFC 3261 17.1.1.1; zero means 500 ms
 
 	Scripts   map[string]Script // more callees, by three digits or by name; they replace the built-in ones
+	Lose      Lose              // loses single messages; nil loses none
 	Behaviour Behaviour         // how the registrar misbehaves from the start; SetBehaviour changes it
 	Logger    *slog.Logger      // nil means no log
 }
+
+// Lose decides about one SIP message, sent or received, whether the network
+// loses it: the text is as on the wire. It runs on the loop and must not block.
+type Lose func(sent bool, text string) bool
 
 // Behaviour is how the network misbehaves. The zero value is an honest network.
 type Behaviour struct {

@@ -176,6 +176,7 @@ func (n *Net) WaitState(ctx context.Context, s State) (Call, error) {
 
 // Heard returns what the callee has heard so far: 8 kHz samples from the first
 // packet on, zeros where packets are missing, as long as Config.Record allows.
+// The latest ten ended calls keep their recordings.
 func (n *Net) Heard(ctx context.Context, callID string) ([]int16, error) {
 	var m *media
 	n.ask(func() {
@@ -184,7 +185,7 @@ func (n *Net) Heard(ctx context.Context, callID string) ([]int16, error) {
 		}
 	})
 	if m == nil {
-		return nil, fmt.Errorf("recording of %s: %w", callID, errNoCall)
+		return nil, fmt.Errorf("recording of %s: %w", callID, errNoRecording)
 	}
 	pcm, err := m.recording(ctx)
 	if err != nil {
@@ -192,6 +193,8 @@ func (n *Net) Heard(ctx context.Context, callID string) ([]int16, error) {
 	}
 	return pcm, nil
 }
+
+var errNoRecording = errors.New("there is no such call, or it is too long ago")
 
 // find returns the latest call with the Call-ID.
 func (n *Net) find(callID string) *Leg {

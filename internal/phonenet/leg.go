@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -250,6 +251,22 @@ func (leg *Leg) buried(s RTP) {
 	leg.call.RTP = s
 	leg.call.State = StateEnded
 	delete(leg.net.legs, leg.key)
+	leg.net.forgetRecordings()
+}
+
+// keptRecordings is how many ended calls keep what they heard.
+const keptRecordings = 10
+
+func (n *Net) forgetRecordings() {
+	kept := 0
+	for _, leg := range slices.Backward(n.calls) {
+		if leg.media == nil || leg.call.State != StateEnded {
+			continue
+		}
+		if kept++; kept > keptRecordings {
+			leg.media = nil
+		}
+	}
 }
 
 // over reports whether the call has ended or is about to.

@@ -198,7 +198,7 @@ func (n *Net) timer(d time.Duration, f func()) (stop func()) {
 
 // receive is called on the loop for every message that passed the parser.
 func (n *Net) receive(msg sip.Message, from flow) {
-	if n.closing || n.behaviour.Deaf {
+	if n.closing || n.behaviour.Deaf || n.cfg.Lose != nil && n.cfg.Lose(false, msg.String()) {
 		return
 	}
 	if !complete(msg) {
@@ -212,6 +212,14 @@ func (n *Net) receive(msg sip.Message, from flow) {
 	case *sip.Response:
 		n.response(msg)
 	}
+}
+
+// transmit sends a message, unless the network misbehaves.
+func (n *Net) transmit(to flow, data []byte) error {
+	if n.behaviour.Deaf || n.cfg.Lose != nil && n.cfg.Lose(true, string(data)) {
+		return nil
+	}
+	return n.sockets.send(to, data)
 }
 
 // method names a request for the counters, which strangers must not fill with inventions.

@@ -25,7 +25,10 @@ func (r *recorder) write(ssrc, timestamp uint32, payload []byte, decode func(byt
 		return
 	}
 	at := r.offset + int(int32(timestamp-r.base))
-	if !r.started || ssrc != r.ssrc || at < 0 || at > len(r.pcm)+maxHole {
+	if r.started && ssrc == r.ssrc && at < r.offset && at > r.offset-clockRate {
+		return // swapped with the first of its stream
+	}
+	if !r.started || ssrc != r.ssrc || at < r.offset || at > len(r.pcm)+maxHole {
 		r.started, r.ssrc, r.base, r.offset = true, ssrc, timestamp, len(r.pcm)
 		at = r.offset
 	}

@@ -10,7 +10,8 @@ import (
 // Script is what a callee does with a call. It runs on the loop when the call
 // has come in and got its 100 Trying, and must not block: what comes later is
 // handed to Leg.After and Leg.OnAck. All methods of Leg may be called there,
-// at any moment of the call; what makes no sense then does nothing.
+// at any moment of the call; what makes no sense then does nothing. The methods of
+// Net would wait for the loop and must not be called.
 type Script func(*Leg)
 
 // Request is the INVITE that began the call. It must not be changed.

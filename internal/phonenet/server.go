@@ -133,7 +133,7 @@ func (tx *serverTx) repeat() {
 	if tx.last == nil {
 		return
 	}
-	if err := tx.net.sockets.send(tx.from, tx.last); err != nil {
+	if err := tx.net.transmit(tx.from, tx.last); err != nil {
 		tx.net.log.Debug("answer not sent", "remote", tx.from.remote.String(), "error", err)
 	}
 }

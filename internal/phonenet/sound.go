@@ -1,6 +1,10 @@
 package phonenet
 
-import "math"
+import (
+	"math"
+
+	"phonesocket/internal/audio/sample"
+)
 
 // Sound is what a callee lets the caller hear.
 type Sound struct {
@@ -61,19 +65,9 @@ func (s Sound) frame(dst []int16, pos int) int {
 	return pos
 }
 
-// phrase is what the speaker says unless Config.Phrase says otherwise: a rising
-// scale whose notes can be told apart by ear and by correlation.
+// phrase is what the speaker says unless Config.Phrase says otherwise. The
+// recording comes at the rate of the line.
 func phrase() []int16 {
-	const note = clockRate / 4
-	steps := []int{0, 2, 4, 5, 7, 9, 11, 12}
-	samples := make([]int16, 0, len(steps)*note)
-	for _, step := range steps {
-		pitch := 392 * math.Pow(2, float64(step)/12)
-		for i := range note {
-			t := float64(i) / clockRate
-			fade := min(1, float64(i)/160, float64(note-i)/400)
-			samples = append(samples, int16(9000*fade*math.Sin(2*math.Pi*pitch*t)))
-		}
-	}
-	return samples
+	pcm, _ := sample.Phrase()
+	return pcm
 }

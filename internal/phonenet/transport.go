@@ -69,6 +69,7 @@ func (s *sockets) bind(ctx context.Context, cfg Config) error {
 			if !ok {
 				return errors.Join(fmt.Errorf("bind udp %s: not a UDP socket", s.addr), pc.Close())
 			}
+			_ = udp.SetReadBuffer(1 << 20) // a wish: the kernel may grant less
 			s.udp = udp
 			s.addr = addrPort(udp.LocalAddr())
 			continue
