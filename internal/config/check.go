@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"phonesocket/internal/call/policy"
 )
 
 // check compares settings with each other, fills what follows from others and
@@ -13,6 +16,7 @@ func (l *loader) check(cfg *Config) {
 	l.checkTransport(&cfg.SIP)
 	l.checkPorts(cfg)
 	l.checkDoors(cfg)
+	l.checkDial(cfg.Dial)
 	if cfg.SIP.AuthUser == "" {
 		cfg.SIP.AuthUser = cfg.SIP.User
 	}
@@ -119,6 +123,19 @@ func (l *loader) checkDoors(cfg *Config) {
 	}
 	if ip := cfg.Media.PublicIP; ip.IsValid() && (ip.IsUnspecified() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
 		l.problem("PUBLIC_IP", quote(ip.String()), "is not the address of a host; expected one, such as 203.0.113.7, or nothing")
+	}
+}
+
+// checkDial lets the dial policy read its rules now rather than at the first call.
+func (l *loader) checkDial(d Dial) {
+	err := policy.Rules{Allow: d.Allow, Country: d.Country}.Validate()
+	var wrong *policy.RuleError
+	if errors.As(err, &wrong) {
+		l.problem("DIAL_"+strings.ToUpper(wrong.Field), quote(wrong.Entry), "%s", wrong.Text)
+	}
+	if codes := policy.EmergencyIn(d.Allow, d.Country); len(codes) > 0 {
+		l.warn("DIAL_ALLOW names %s: a call from here gives the emergency service no location, and nothing guarantees "+
+			"that it works.", strings.Join(codes, ", "))
 	}
 }
 

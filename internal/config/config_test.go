@@ -165,6 +165,9 @@ var wrong = []struct {
 	{"RTP ports with SIP's", account("RTP_PORTS=5050-5090"), []string{"contains port 5060 of SIP_BIND"}},
 	{"doors on one port", account("SPEAK_PORT=8085"), []string{`SPEAK_PORT=8085 is also API_PORT`}},
 	{"country name", account("DIAL_COUNTRY=Germany"), []string{`DIAL_COUNTRY="Germany"`, "two letters"}},
+	{"country that does not exist", account("DIAL_COUNTRY=XX"), []string{`DIAL_COUNTRY="XX"`, "no country"}},
+	{"allow list separated by spaces", account("DIAL_ALLOW=+43 +41"), []string{`DIAL_ALLOW="+43 +41"`, "separate entries by commas"}},
+	{"allow list with a word", account("DIAL_ALLOW=+43,everything"), []string{`DIAL_ALLOW="everything"`, "letters"}},
 	{"token with a space is masked", account("API_TOKEN=my secret"), []string{"API_TOKEN=********", "without spaces"}},
 	{"line break in a header value", account("SIP_DISPLAY_NAME=a\r\nVia: x"), []string{"SIP_DISPLAY_NAME contains a line break"}},
 	{"line break in the password", account("SIP_PASSWORD=a\nb"), []string{"SIP_PASSWORD contains a line break"}},
@@ -236,6 +239,8 @@ func TestWarnings(t *testing.T) {
 		{"open doors", []string{"HTTP_BIND=0.0.0.0"}, "API_TOKEN"},
 		{"open doors with a token", []string{"HTTP_BIND=0.0.0.0", "API_TOKEN=0123456789abcdef"}, ""},
 		{"short token", []string{"API_TOKEN=abc"}, "shorter than 16"},
+		{"emergency numbers allowed", []string{"DIAL_ALLOW=+43,112"}, "DIAL_ALLOW names 112"},
+		{"short numbers allowed", []string{"DIAL_ALLOW=+43,1123"}, ""},
 		{"quotes", []string{`SIP_DISPLAY_NAME='Example'`}, "quotes"},
 		{"other prefixes only warn", []string{"RTP_PORT=40000"}, "did you mean RTP_PORTS?"},
 		{"one letter off without a prefix", []string{"MAX_CALL=3"}, "did you mean MAX_CALLS?"},
@@ -285,6 +290,16 @@ func TestDoorsOpenOnlyAsFarAsTheTokenAllows(t *testing.T) {
 				t.Errorf("got %s %s %t", h.Listen(h.APIPort), h.HealthURL(), h.Public())
 			}
 		})
+	}
+}
+
+func TestHealthNeedsNoAccount(t *testing.T) {
+	h, err := LoadHTTP([]string{"API_PORT=9085", "HTTP_BIND=192.0.2.1", "SIP_TRANSPORT=nonsense", "API_TOKEN_FILE=/none"})
+	if err != nil || h.HealthURL() != "http://192.0.2.1:9085/health" {
+		t.Errorf("%s, %v", h.HealthURL(), err)
+	}
+	if _, err := LoadHTTP([]string{"API_PORT=x"}); err == nil || !strings.Contains(err.Error(), "API_PORT") {
+		t.Error(err)
 	}
 }
 

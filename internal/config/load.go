@@ -49,6 +49,29 @@ func load(environ []string, read func(path string) (string, error)) (*Config, er
 	return cfg, nil
 }
 
+// LoadHTTP reads only where the doors are, for a process that looks at another
+// one's health and needs no account. What is wrong elsewhere is not its business.
+func LoadHTTP(environ []string) (HTTP, error) {
+	l := &loader{read: readFile, given: toMap(environ), values: map[string]string{}}
+	for _, g := range groups() {
+		if g.of != reflect.TypeFor[HTTP]() {
+			continue
+		}
+		l.groups = []group{g}
+		for _, v := range g.variables {
+			if v.name != "API_TOKEN" { // health asks for none, and its file may be another user's
+				l.take(v)
+			}
+		}
+	}
+	cfg := new(Config)
+	l.fill(cfg)
+	if len(l.problems) > 0 {
+		return HTTP{}, &Error{Problems: l.problems}
+	}
+	return cfg.HTTP, nil
+}
+
 type loader struct {
 	read     func(path string) (string, error)
 	given    map[string]string // as the environment has it, without empty values

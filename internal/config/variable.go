@@ -9,7 +9,8 @@ import (
 // group is one part of the settings: a field of Config.
 type group struct {
 	title     string
-	index     int
+	index     int // of the field in Config
+	of        reflect.Type
 	variables []variable
 }
 
@@ -31,7 +32,7 @@ func groups() []group {
 		if !ok {
 			continue
 		}
-		g := group{title: title, index: i}
+		g := group{title: title, index: i, of: field.Type}
 		for j := range field.Type.NumField() {
 			g.variables = append(g.variables, readTags(field.Type.Field(j)))
 		}

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // checkEmergency refuses text that any network may connect to an emergency
 // service. Only an entry of DIAL_ALLOW with exactly these digits opens one, and
@@ -135,4 +138,21 @@ func (p *plan) overlap(digits string) (string, bool) {
 // isEmergency says whether digits are an emergency number everywhere or in the country.
 func isEmergency(iso, digits string) bool {
 	return oneOf(everywhere, digits) || oneOf(emergency[iso], digits)
+}
+
+// EmergencyIn returns the emergency numbers that allow names, for a warning at
+// the start; country as in Rules. Rules that are wrong give none.
+func EmergencyIn(allow []string, country string) []string {
+	p, err := Rules{Allow: allow, Country: country}.compile()
+	if err != nil {
+		return nil
+	}
+	var codes []string
+	for code := range p.allow.shorts {
+		if isEmergency(p.home.ISO, code) {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes)
+	return codes
 }
