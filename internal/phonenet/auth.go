@@ -12,10 +12,13 @@ type door struct {
 	challenge, reply string
 }
 
-var (
-	registrarDoor = door{sip.StatusUnauthorized, "WWW-Authenticate", "Authorization"}
-	proxyDoor     = door{sip.StatusProxyAuthRequired, "Proxy-Authenticate", "Proxy-Authorization"}
-)
+func registrarDoor() door {
+	return door{sip.StatusUnauthorized, "WWW-Authenticate", "Authorization"}
+}
+
+func proxyDoor() door {
+	return door{sip.StatusProxyAuthRequired, "Proxy-Authenticate", "Proxy-Authorization"}
+}
 
 // authorize lets a request in and names its user, or answers it with a challenge or a refusal.
 func (n *Net) authorize(tx *serverTx, d door) (user string, ok bool) {

@@ -2,6 +2,7 @@ package phonenet
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -17,7 +18,7 @@ func (n *Net) invite(tx *serverTx) {
 		tx.reply(n.behaviour.InviteStatus, n.retryAfter()...)
 		return
 	}
-	user, ok := n.authorize(tx, proxyDoor)
+	user, ok := n.authorize(tx, proxyDoor())
 	if !ok {
 		return
 	}
@@ -91,9 +92,9 @@ func (n *Net) inDialog(tx *serverTx) *Leg {
 // ended finds an ended call for the counters.
 func (n *Net) ended(req *sip.Request) *Leg {
 	key := dialogKey(req)
-	for i := len(n.calls) - 1; i >= 0; i-- {
-		if n.calls[i].key == key {
-			return n.calls[i]
+	for _, leg := range slices.Backward(n.calls) {
+		if leg.key == key {
+			return leg
 		}
 	}
 	return nil
@@ -198,7 +199,7 @@ func (n *Net) bye(tx *serverTx) {
 		old.seen.Bye++
 	}
 	if n.behaviour.ChallengeBye {
-		if _, ok := n.authorize(tx, proxyDoor); !ok {
+		if _, ok := n.authorize(tx, proxyDoor()); !ok {
 			return
 		}
 	}

@@ -3,7 +3,6 @@ package phonenet
 import (
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -113,7 +112,7 @@ func (n *Net) newLeg(tx *serverTx, user, script string) *Leg {
 		net: n, tx: tx, invite: req, from: tx.from, key: dialogKey(req), tag: token(),
 		log:       n.log.With("call_id", req.CallID().Value(), "script", script),
 		direction: sendrecv,
-		localSeq:  1 + rand.Uint32N(1000),
+		localSeq:  1 + random()%1000,
 		remoteSeq: req.CSeq().SeqNo,
 		target:    req.From().Address,
 	}
@@ -182,7 +181,7 @@ func (leg *Leg) negotiate() error {
 		return err
 	}
 	leg.media = m
-	leg.local = localMedia{addr: m.addr, ptime: int(leg.net.cfg.Ptime.Milliseconds()), session: rand.Uint64N(1 << 62), version: 1, direction: sendrecv}
+	leg.local = localMedia{addr: m.addr, ptime: int(leg.net.cfg.Ptime.Milliseconds()), session: uint64(random()), version: 1, direction: sendrecv}
 	if offer != nil {
 		leg.adopt(leg.remote)
 	} else {
@@ -192,7 +191,7 @@ func (leg *Leg) negotiate() error {
 			}
 		}
 		if len(leg.local.codecs) == 0 {
-			leg.media.conn.Close()
+			leg.media.close()
 			leg.media = nil
 			return errNoCodec
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -64,9 +63,9 @@ func openMedia(n *Net, at netip.Addr, limit time.Duration) (*media, error) {
 		addr:      netip.AddrPortFrom(at, addrPort(conn.LocalAddr()).Port()),
 		ptime:     n.cfg.Ptime,
 		record:    newRecorder(limit),
-		ssrc:      rand.Uint32(),
-		sequence:  uint16(rand.Uint32()),
-		timestamp: rand.Uint32(),
+		ssrc:      random(),
+		sequence:  uint16(random()),
+		timestamp: random(),
 		ended:     make(chan struct{}),
 		samples:   make([]int16, clockRate*n.cfg.Ptime/time.Second),
 	}
@@ -104,6 +103,9 @@ func (m *media) play(s Sound) {
 // stop ends the goroutine; finish is called by it a moment later.
 func (m *media) stop() { m.do(func() { m.stopped = true }) }
 
+// close gives the port back.
+func (m *media) close() { _ = m.conn.Close() } // nothing is lost with it
+
 // recording is a copy of what was heard so far.
 func (m *media) recording(ctx context.Context) ([]int16, error) {
 	answer := make(chan []int16, 1)
@@ -121,7 +123,7 @@ func (m *media) recording(ctx context.Context) ([]int16, error) {
 // run is the goroutine: it waits for packets until the next one of ours is due.
 func (m *media) run() {
 	defer close(m.ended)
-	defer m.conn.Close()
+	defer m.close()
 	buf := make([]byte, 2048)
 	m.next = time.Now().Add(m.ptime)
 	for {

@@ -227,8 +227,9 @@ func method(req *sip.Request) string {
 	switch req.Method {
 	case sip.REGISTER, sip.INVITE, sip.ACK, sip.BYE, sip.CANCEL, sip.OPTIONS, sip.UPDATE, sip.INFO, sip.PRACK:
 		return string(req.Method)
+	default:
+		return "other"
 	}
-	return "other"
 }
 
 // complete reports whether a message has all that RFC 3261 8.1.1 demands and

@@ -301,17 +301,17 @@ func (p *phone) offer(codecs string) string {
 
 // invite sends INVITE, answers the challenge with ACK and a new INVITE, and
 // returns that one and its 100 Trying has been read.
-func (p *phone) invite(uri, body string, headers ...string) message {
+func (p *phone) invite(uri, body string) message {
 	p.t.Helper()
 	p.cseq++
-	first := message{method: "INVITE", uri: uri, cseq: p.cseq, body: body, headers: headers, branch: "z9hG4bK" + token()}
+	first := message{method: "INVITE", uri: uri, cseq: p.cseq, body: body, branch: "z9hG4bK" + token()}
 	p.send(first)
 	r := p.want("SIP/2.0 407")
 	p.send(message{method: "ACK", uri: uri, to: r.get("to"), cseq: p.cseq, branch: first.branch})
 	p.cseq++
 	second := first
 	second.cseq, second.branch = p.cseq, "z9hG4bK"+token()
-	second.headers = append(headers, "Proxy-Authorization: "+p.credentials(r.get("proxy-authenticate"), "INVITE", uri, 1))
+	second.headers = []string{"Proxy-Authorization: " + p.credentials(r.get("proxy-authenticate"), "INVITE", uri, 1)}
 	p.send(second)
 	p.want("SIP/2.0 100")
 	return second

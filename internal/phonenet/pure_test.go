@@ -245,8 +245,13 @@ func TestTheRecorderKeepsTheTimeLine(t *testing.T) {
 func TestDirectionsAreAnswered(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ theirs, ours, want string }{
-		{sendrecv, sendrecv, sendrecv}, {sendonly, sendrecv, recvonly}, {recvonly, sendrecv, sendonly}, {inactive, sendrecv, inactive},
-		{recvonly, sendonly, sendonly}, {sendrecv, sendonly, sendonly}, {sendonly, sendonly, inactive},
+		{sendrecv, sendrecv, sendrecv},
+		{sendonly, sendrecv, recvonly},
+		{recvonly, sendrecv, sendonly},
+		{inactive, sendrecv, inactive},
+		{recvonly, sendonly, sendonly},
+		{sendrecv, sendonly, sendonly},
+		{sendonly, sendonly, inactive},
 	} {
 		if got := answerDirection(test.theirs, test.ours); got != test.want {
 			t.Errorf("%s to %s is %s, want %s", test.theirs, test.ours, got, test.want)

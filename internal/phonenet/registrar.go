@@ -42,7 +42,7 @@ func (n *Net) register(tx *serverTx) {
 		tx.reply(sip.StatusBadRequest)
 		return
 	}
-	user, ok := n.authorize(tx, registrarDoor)
+	user, ok := n.authorize(tx, registrarDoor())
 	if !ok {
 		return
 	}

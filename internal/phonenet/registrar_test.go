@@ -113,7 +113,7 @@ func TestANonceGrowsOldAndItsCountOnlyRises(t *testing.T) {
 	if r := try(3, 1); field(r.get("www-authenticate"), "stale") != "true" {
 		t.Errorf("the same count again: %s", r.text)
 	}
-	time.Sleep(250 * time.Millisecond) //nolint:forbidigo // the nonce has to grow old on a real clock
+	time.Sleep(250 * time.Millisecond) // the nonce has to grow old on a real clock
 	r := try(4, 2)
 	if challenge = r.get("www-authenticate"); field(challenge, "stale") != "true" {
 		t.Errorf("an old nonce: %s", r.text)
@@ -302,7 +302,10 @@ func TestNoiseIsCountedAndNothingElse(t *testing.T) {
 func TestAWrongConfigurationIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []Config{
-		{Network: "sctp"}, {Network: "tls"}, {Codecs: []string{"G729"}}, {Ptime: 15 * time.Millisecond},
+		{Network: "sctp"},
+		{Network: "tls"},
+		{Codecs: []string{"G729"}},
+		{Ptime: 15 * time.Millisecond},
 		{Bind: netip.MustParseAddrPort("192.0.2.1:0")},
 	} {
 		if n, err := Start(t.Context(), cfg); err == nil {

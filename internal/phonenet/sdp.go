@@ -36,12 +36,6 @@ type remoteMedia struct {
 
 type stream struct{ media, proto, format string }
 
-// sends reports whether the peer means to send.
-func (r remoteMedia) sends() bool { return r.direction == sendrecv || r.direction == sendonly }
-
-// hears reports whether the peer wants to receive.
-func (r remoteMedia) hears() bool { return r.direction == sendrecv || r.direction == recvonly }
-
 // readSDP finds the first usable audio line and the first of its codecs that is in names.
 func readSDP(body []byte, names []string) (remoteMedia, error) {
 	var desc sdp.SessionDescription

@@ -104,10 +104,10 @@ func (s *sockets) close() {
 	s.conns = map[*streamConn]struct{}{}
 	s.mu.Unlock()
 	if s.udp != nil {
-		s.udp.Close()
+		_ = s.udp.Close() // nothing is lost with it
 	}
 	for _, l := range s.lists {
-		l.Close()
+		_ = l.Close() // nothing is lost with it
 	}
 	for c := range conns {
 		c.conn.Close()
@@ -169,8 +169,9 @@ func (s *sockets) local(to flow) netip.AddrPort {
 	if err != nil {
 		return s.addr
 	}
-	defer probe.Close()
-	return netip.AddrPortFrom(addrPort(probe.LocalAddr()).Addr(), s.addr.Port())
+	local := netip.AddrPortFrom(addrPort(probe.LocalAddr()).Addr(), s.addr.Port())
+	_ = probe.Close() // nothing was sent
+	return local
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
