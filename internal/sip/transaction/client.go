@@ -19,15 +19,15 @@ type Result struct {
 	Err error
 }
 
-// The states of a client transaction (RFC 3261 figures 5 and 6, RFC 6026
-// section 8.4 for accepted).
-type clientState uint8
+// state of a transaction (RFC 3261 figures 5 to 8, RFC 6026 section 8.4 and 8.5).
+type state uint8
 
 const (
-	calling clientState = iota // "trying" for other methods than INVITE
-	proceeding
-	completed
-	accepted
+	calling    state = iota // no answer yet; "trying" in some of the figures
+	proceeding              // a provisional answer
+	completed               // a final answer
+	confirmed               // a failed INVITE that was acknowledged; server only
+	accepted                // a 2xx of an INVITE
 	terminated
 )
 
@@ -41,7 +41,7 @@ type Client struct {
 	invite bool
 	on     func(Result)
 
-	state     clientState
+	state     state
 	interval  time.Duration // of the next retransmission
 	resend    func()        // stops timer A or E
 	deadline  func()        // stops timer B, F, D, K or M
@@ -286,10 +286,10 @@ func (c *Client) failure(res *sip.Response) {
 
 // linger waits for stragglers; on a reliable network there are none, except
 // 2xx of other branches.
-func (c *Client) linger(state clientState, d time.Duration) {
+func (c *Client) linger(next state, d time.Duration) {
 	c.deadline()
-	c.state = state
-	if state == completed && c.to.Reliable() {
+	c.state = next
+	if next == completed && c.to.Reliable() {
 		c.terminate()
 		return
 	}

@@ -21,8 +21,8 @@ type Server struct {
 	merge  string
 	invite bool
 
-	state    clientState // calling: no answer yet
-	last     []byte      // the answer that a repeated request gets
+	state    state
+	last     []byte // the answer that a repeated request gets
 	interval time.Duration
 	resend   func() // stops timer G
 	deadline func() // stops timer H, I, J or L
@@ -121,10 +121,6 @@ func (l *Layer) ack(req *sip.Request, from transport.Target) {
 	}
 }
 
-// confirmed shares the values of the client states; a server has no use for
-// their names between accepted and terminated.
-const confirmed = terminated + 1
-
 // cancel answers a CANCEL from the transaction of the INVITE (RFC 3261 section
 // 9.2).
 func (l *Layer) cancel(req *sip.Request, from transport.Target) {
@@ -209,12 +205,12 @@ func (s *Server) retransmit() {
 
 // linger keeps the transaction for repeated requests; on a reliable network
 // there are none.
-func (s *Server) linger(state clientState, d time.Duration) {
+func (s *Server) linger(next state, d time.Duration) {
 	if s.deadline != nil {
 		s.deadline()
 	}
-	s.state = state
-	if state != accepted && s.from.Reliable() {
+	s.state = next
+	if next != accepted && s.from.Reliable() {
 		s.terminate()
 		return
 	}
