@@ -34,6 +34,6 @@ func (e *Error) Error() string {
 	for _, p := range e.Problems {
 		b.WriteString("  " + p.String() + "\n")
 	}
-	b.WriteString("Settings come from the environment or the file .env; \"phonesocket env\" lists them all.")
+	b.WriteString("Settings come from the environment (with Docker Compose from the file .env); \"phonesocket env\" lists them all.")
 	return b.String()
 }

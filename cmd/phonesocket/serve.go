@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"phonesocket/internal/config"
+)
+
+// serve runs the gateway until a signal ends it.
+func (p program) serve(ctx context.Context, args []string) error {
+	if err := noArguments("run", args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(p.environ)
+	if err != nil {
+		return err
+	}
+	log := cfg.Run.Logger(p.stderr)
+	for _, warning := range cfg.Warnings {
+		log.Warn("a setting deserves a look", "advice", warning)
+	}
+	ctx, hurry, stop := signals(ctx)
+	defer stop()
+	_, _ = ctx, hurry
+	return errors.New("this build has no gateway yet")
+}
+
+// demo runs the gateway beside a telephone network in a box.
+func (p program) demo(context.Context, []string) error {
+	return errors.New("this build has no demo yet")
+}
+
+// signals returns a context that SIGINT or SIGTERM ends, and a channel that the
+// second such signal closes, for those who do not want to wait for running calls.
+func signals(parent context.Context) (ctx context.Context, hurry <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	received := make(chan os.Signal, 2)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
+	now, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for count := 0; ; {
+			select {
+			case <-ended:
+				return
+			case <-received:
+				if count++; count == 1 {
+					cancel()
+				} else if count == 2 {
+					close(now)
+				}
+			}
+		}
+	}()
+	return ctx, now, func() {
+		signal.Stop(received)
+		close(ended)
+		<-done
+		cancel()
+	}
+}
