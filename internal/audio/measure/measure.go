@@ -1,7 +1,7 @@
 // Package measure tells how a piece of audio came through a line: how late, how like, and what was lost or added on the way.
 //
 // It shares no code with what it measures: it has filters of its own, so that a mistake in the line cannot hide in the
-// ruler. All functions are pure. Ten seconds at 16 kHz are aligned in well under 100 ms.
+// ruler. All functions are pure. Ten seconds at 16 kHz take less than 100 ms to align.
 package measure
 
 import (
