@@ -182,10 +182,10 @@ func TestReadingAudioFramesAllocatesNothing(t *testing.T) {
 
 type discard struct{ n int }
 
-func (d *discard) binary(p []byte)               { d.n += len(p) }
-func (d *discard) text(p []byte)                 { d.n += len(p) }
-func (d *discard) ping(p []byte)                 { d.n += len(p) }
-func (d *discard) pong(p []byte)                 { d.n += len(p) }
+func (d *discard) binary(p []byte)              { d.n += len(p) }
+func (d *discard) text(p []byte)                { d.n += len(p) }
+func (d *discard) ping(p []byte)                { d.n += len(p) }
+func (d *discard) pong(p []byte)                { d.n += len(p) }
 func (d *discard) closed(ws.StatusCode, []byte) {}
 
 func TestOwnFramesAreReadBackByAnotherImplementation(t *testing.T) {
