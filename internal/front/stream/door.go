@@ -10,6 +10,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"phonesocket/internal/call"
 	"phonesocket/internal/media/engine"
 )
 
@@ -222,7 +223,27 @@ func callProblem(err error) *problem {
 	case errors.Is(err, engine.ErrSpeakerTaken):
 		return refuse(http.StatusConflict, "speaker_taken", "The call has a speaker already; only one may speak. It is free again when that socket closes.")
 	}
-	return refuse(http.StatusNotFound, "call_not_found", "There is no such call; ended calls are forgotten after a while.")
+	known, ok := errors.AsType[*call.Error](err)
+	if !ok {
+		return refuse(http.StatusInternalServerError, "internal_error", "The call could not be looked up.")
+	}
+	status := http.StatusInternalServerError
+	switch known.Class {
+	case call.NotFound:
+		status = http.StatusNotFound
+	case call.Conflict:
+		status = http.StatusConflict
+	case call.Unavailable:
+		status = http.StatusServiceUnavailable
+	case call.Invalid:
+		status = http.StatusBadRequest
+	case call.Denied:
+		status = http.StatusForbidden
+	case call.Limited:
+		status = http.StatusTooManyRequests
+	case call.Internal:
+	}
+	return refuse(status, known.Code, "%s", known.Message)
 }
 
 // sentence makes an error text one that can be shown.
