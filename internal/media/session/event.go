@@ -131,6 +131,8 @@ type Stats struct {
 	RTPPacketsDoubled  uint64  `json:"rtp_packets_doubled"`
 	RTPPacketsRefused  uint64  `json:"rtp_packets_refused"`
 	RTPRestarts        uint64  `json:"rtp_restarts"`
+	RTCPPackets        uint64  `json:"rtcp_packets"`
+	ForeignPackets     uint64  `json:"foreign_packets"`
 	RTPSkippedMS       int64   `json:"rtp_skipped_ms"`
 	JitterMS           float64 `json:"jitter_ms"`
 

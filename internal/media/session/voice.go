@@ -1,0 +1,347 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"phonesocket/internal/audio/g711"
+	"phonesocket/internal/audio/resample"
+	"phonesocket/internal/audio/wav"
+	"phonesocket/internal/media/playout"
+)
+
+// errorPause is how long the same error is not told to a speaker again.
+const errorPause = time.Second
+
+// voice is the speaker of a call and the way from its bytes to the wire.
+type voice struct {
+	who    Speaker
+	format Format
+	baseMS int64 // audio of the call before this speaker came
+
+	// What the bytes mean: the format, or that of the WAV file being sent.
+	encoding Encoding
+	rate     int
+
+	begun     bool
+	head      []byte // first bytes, until it is clear whether they begin a WAV file
+	wav       *wav.Reader
+	broken    bool // the WAV file cannot be spoken, and this was told
+	odd       bool // half a sample waits
+	half      byte
+	resampler *resample.Resampler
+
+	told   map[string]time.Time // errors, by code
+	narrow [maxSamples]int16    // samples at 8 kHz
+	wide   [maxSamples]int16    // samples at the rate of the socket
+	wire   [maxSamples]byte
+}
+
+// SetSpeaker makes sp the speaker of the call; it gets KindStart and the state
+// of the call. Errors: ErrSpeakerTaken, ErrEnded, or what is wrong with the
+// format.
+func (s *Session) SetSpeaker(_ time.Time, sp Speaker, f Format) error {
+	switch {
+	case s.ended:
+		return ErrEnded
+	case s.voice != nil:
+		return ErrSpeakerTaken
+	}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	v := &voice{who: sp, format: f, baseMS: s.writtenMS(), told: map[string]time.Time{}}
+	if err := v.means(f.Encoding, f.Rate); err != nil {
+		return err
+	}
+	s.voice = v
+	s.greet(sp.Event, f)
+	return nil
+}
+
+// DropSpeaker takes the speaker away, if it is this one; what it said already
+// is still spoken.
+func (s *Session) DropSpeaker(_ time.Time, sp Speaker) {
+	if s.voice != nil && s.voice.who == sp {
+		s.voice = nil
+	}
+}
+
+// means sets what the next bytes are.
+func (v *voice) means(e Encoding, rate int) error {
+	if v.encoding == e && v.rate == rate {
+		return nil
+	}
+	r, err := resample.New(rate, wireRate)
+	if err != nil {
+		return fmt.Errorf("speak at %d Hz: %w", rate, err)
+	}
+	v.encoding, v.rate, v.resampler, v.odd = e, rate, r, false
+	return nil
+}
+
+// Speak takes audio from the speaker in pieces of any size; a sample may be
+// cut in two. A piece that begins as a WAV file does begins one.
+func (s *Session) Speak(now time.Time, data []byte) {
+	v := s.voice
+	if v == nil || s.ended {
+		return
+	}
+	data = v.sniff(data)
+	if len(data) == 0 {
+		return
+	}
+	if v.wav == nil {
+		s.say(now, v, data)
+		return
+	}
+	if v.broken {
+		return
+	}
+	samples, err := v.wav.Feed(data)
+	if err == nil && len(samples) > 0 {
+		err = v.follow()
+	}
+	if err != nil {
+		v.broken = true
+		s.complain(now, CodeFormat, err.Error())
+		return
+	}
+	s.say(now, v, samples)
+}
+
+// sniff finds out whether bytes begin a WAV file. It holds back the first few
+// bytes of all when they might.
+func (v *voice) sniff(data []byte) []byte {
+	if !v.begun {
+		if len(v.head) > 0 {
+			data = append(v.head, data...)
+		}
+		if len(data) < 12 && mayBeWAV(data) {
+			v.head = append([]byte(nil), data...)
+			return nil
+		}
+		v.begun, v.head = len(data) > 0, nil
+	}
+	if wav.Sniff(data) {
+		v.wav, v.broken, v.odd = &wav.Reader{}, false, false
+	}
+	return data
+}
+
+// mayBeWAV says that these few bytes could be the beginning of a WAV file.
+func mayBeWAV(b []byte) bool {
+	const head = "RIFF"
+	n := min(len(b), len(head))
+	return string(b[:n]) == head[:n]
+}
+
+// follow takes over the format of the WAV file.
+func (v *voice) follow() error {
+	f, ok := v.wav.Format()
+	if !ok {
+		return nil
+	}
+	e := PCM16
+	switch f.Encoding {
+	case wav.ULaw:
+		e = ULaw
+	case wav.ALaw:
+		e = ALaw
+	case wav.PCM16:
+	}
+	return v.means(e, f.Rate)
+}
+
+// say converts samples to the wire, piece by piece.
+func (s *Session) say(now time.Time, v *voice, data []byte) {
+	if v.format.DropEarly && s.answered.IsZero() {
+		return
+	}
+	if v.encoding != PCM16 && v.rate == wireRate && s.started {
+		s.sayWire(now, v, data)
+		return
+	}
+	step := v.rate / 1000 * FrameMS
+	if v.encoding != PCM16 {
+		for len(data) > 0 {
+			n := min(len(data), step)
+			if v.encoding == ULaw {
+				g711.DecodeULaw(v.wide[:n], data[:n])
+			} else {
+				g711.DecodeALaw(v.wide[:n], data[:n])
+			}
+			s.saySamples(now, v, v.wide[:n])
+			data = data[n:]
+		}
+		return
+	}
+	for len(data) > 0 {
+		n := 0
+		if v.odd {
+			v.wide[0] = int16(uint16(v.half) | uint16(data[0])<<8)
+			v.odd, data, n = false, data[1:], 1
+		}
+		take := min(len(data)/2, step-n)
+		for i := range take {
+			v.wide[n+i] = int16(binary.LittleEndian.Uint16(data[2*i:]))
+		}
+		n, data = n+take, data[2*take:]
+		if len(data) == 1 {
+			v.half, v.odd, data = data[0], true, nil
+		}
+		s.saySamples(now, v, v.wide[:n])
+	}
+}
+
+// sayWire queues G.711 bytes, untouched when they are those of the wire.
+func (s *Session) sayWire(now time.Time, v *voice, data []byte) {
+	if v.encoding == s.codec.encoding {
+		s.enqueue(now, data)
+		return
+	}
+	for len(data) > 0 {
+		n := min(len(data), len(v.wire))
+		transcode(v.wire[:n], s.codec.encoding, data[:n], v.encoding)
+		s.enqueue(now, v.wire[:n])
+		data = data[n:]
+	}
+}
+
+// saySamples brings at most 20 ms to 8 kHz and to the wire, or keeps them when
+// there is none yet.
+func (s *Session) saySamples(now time.Time, v *voice, samples []int16) {
+	if v.rate != wireRate {
+		samples = v.narrow[:v.resampler.Process(v.narrow[:], samples)]
+	}
+	if s.started {
+		s.codec.encode(v.wire[:len(samples)], samples)
+		s.enqueue(now, v.wire[:len(samples)])
+		return
+	}
+	limit := int(s.cfg.EarlyLimit.Milliseconds()) * earlyBytesPerMS
+	if s.early.write(samples, limit) < len(samples) {
+		s.complainFull(now)
+	}
+}
+
+func (s *Session) enqueue(now time.Time, wire []byte) {
+	if s.queue.Write(now, wire) < len(wire) {
+		s.complainFull(now)
+	}
+}
+
+func (s *Session) complainFull(now time.Time) {
+	if s.answered.IsZero() {
+		s.complain(now, CodeEarlyFull, fmt.Sprintf(
+			"%v of speech are kept before the call is answered, and no more: what came beyond was thrown away; wait for answered",
+			min(s.cfg.EarlyLimit, s.cfg.QueueLimit)))
+		return
+	}
+	s.complain(now, CodeQueueFull, fmt.Sprintf(
+		"%v of speech wait already, and no more fit: what came beyond was thrown away; send more slowly or clear first", s.cfg.QueueLimit))
+}
+
+// complain tells the speaker of an error, each code at most once a second.
+func (s *Session) complain(now time.Time, code, message string) {
+	v := s.voice
+	if v == nil {
+		return
+	}
+	if last, ok := v.told[code]; ok && now.Sub(last) < errorPause {
+		return
+	}
+	v.told[code] = now
+	v.who.Event(s.event(Event{Kind: KindError, Code: code, Message: message}, v.format))
+}
+
+// Mark asks for an event when all audio so far was spoken; at once when none
+// waits.
+func (s *Session) Mark(now time.Time, name string) {
+	if s.ended {
+		return
+	}
+	ok := true
+	switch {
+	case s.queue != nil:
+		ok = s.queue.Mark(name)
+	case s.early.data.Len() == 0:
+		s.tellMark(playout.Passed{Name: name})
+	case len(s.early.marks) >= maxEarlyMarks:
+		ok = false
+	default:
+		s.early.marks = append(s.early.marks, earlyMark{name, s.early.written})
+	}
+	if !ok {
+		s.complain(now, CodeMarks, fmt.Sprintf("%d marks wait already: mark %.40q is not remembered", maxEarlyMarks, name))
+	}
+	s.sendPassed()
+}
+
+// Clear throws away the speech that waits: the callee hears silence within one
+// packet. Marks that wait come back first, as cleared, then KindCleared.
+func (s *Session) Clear(_ time.Time) {
+	if s.ended {
+		return
+	}
+	e := Event{Kind: KindCleared}
+	if s.queue == nil {
+		marks, gone := s.early.clear()
+		for _, m := range marks {
+			s.tellMark(playout.Passed{Name: m.name, Cleared: true})
+		}
+		e.DiscardedMS = int64(gone) / earlyBytesPerMS
+	} else {
+		e.DiscardedMS = int64(s.queue.Clear()) / bytesPerMS
+		s.sendPassed()
+	}
+	v := s.voice
+	if v == nil {
+		return
+	}
+	v.odd = false
+	v.resampler.Reset()
+	v.baseMS = min(v.baseMS, s.writtenMS())
+	e.PlayedMS = v.played(s.playedMS())
+	v.who.Event(s.event(e, v.format))
+}
+
+// played brings a position in the audio of the call to that of the speaker.
+func (v *voice) played(ms int64) int64 { return max(0, ms-v.baseMS) }
+
+// sendPassed tells the speaker which marks came back.
+func (s *Session) sendPassed() {
+	for _, p := range s.queuePassed() {
+		s.tellMark(p)
+	}
+}
+
+func (s *Session) queuePassed() []playout.Passed {
+	if s.queue == nil {
+		return nil
+	}
+	return s.queue.PopPassed()
+}
+
+func (s *Session) tellMark(p playout.Passed) {
+	if v := s.voice; v != nil {
+		v.who.Event(s.event(Event{Kind: KindMark, Name: p.Name, Cleared: p.Cleared, PlayedMS: v.played(p.AtMS)}, v.format))
+	}
+}
+
+// writtenMS is how much speech came so far, without what was cleared.
+func (s *Session) writtenMS() int64 {
+	if s.queue == nil {
+		return s.early.written / earlyBytesPerMS
+	}
+	c := s.queue.Counts()
+	return c.PlayedMS + c.QueuedMS
+}
+
+func (s *Session) playedMS() int64 {
+	if s.queue == nil {
+		return 0
+	}
+	return s.queue.Counts().PlayedMS
+}
