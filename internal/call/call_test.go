@@ -199,6 +199,7 @@ func TestABadAnswerIsHungUpWithItsReason(t *testing.T) {
 		"multicast":                       {answer("224.0.0.1", 40000, "8", ""), ReasonMediaAddress},
 		"loopback from a public provider": {answer("127.0.0.1", 40000, "8", ""), ReasonMediaAddress},
 		"our own RTP port":                {answer("198.51.100.7", 30000, "8", ""), ReasonMediaAddress},
+		"our SIP port":                    {answer("198.51.100.7", 5060, "8", ""), ReasonMediaAddress},
 		"garbage":                         {[]byte("hello"), ReasonBadSDP},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -150,7 +150,7 @@ func (x *Exchange) Drain(ctx context.Context) int {
 		return 0
 	case <-ctx.Done():
 	}
-	n := x.hangupAll(dialog.Cause{Reason: dialog.ReasonShutdown, By: dialog.BySystem})
+	n := x.hangupAll()
 	x.await(x.cfg.ByeWait)
 	return n
 }
@@ -182,13 +182,28 @@ func (x *Exchange) await(d time.Duration) {
 	}
 }
 
-// hangupAll hangs up every call and returns how many there were.
-func (x *Exchange) hangupAll(cause dialog.Cause) int {
+// hangupAll hangs up every call, also one that is about to be placed, and
+// returns how many there were.
+func (x *Exchange) hangupAll() int {
+	x.mu.Lock()
+	x.cut = true
+	x.mu.Unlock()
 	running := x.all()
 	for _, c := range running {
-		c.inbox.put(func() { c.hangup(cause) })
+		c.inbox.put(func() { c.hangup(shutdown()) })
 	}
 	return len(running)
+}
+
+// cutOff reports whether all calls were hung up because the gateway stops.
+func (x *Exchange) cutOff() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cut
+}
+
+func shutdown() dialog.Cause {
+	return dialog.Cause{Reason: dialog.ReasonShutdown, By: dialog.BySystem}
 }
 
 // all returns the calls that have not ended.

@@ -78,6 +78,7 @@ type Config struct {
 	// Events gets everything that happens; nil means nobody wants to know.
 	Events *event.Bus
 
+	Ports  []uint16       // ports of this process beside those of the sound: nothing is sent there
 	From   string         // the account's own number or name, shown as From
 	Codecs []sdp.Codec    // spoken with the phone network, the best one first; empty = PCMA, PCMU
 	NoDTMF bool           // do not offer telephone-event (RFC 4733)
@@ -144,13 +145,14 @@ type Exchange struct {
 	open   func(engine.MediaConfig) (sound, error)
 	names  namer
 	launch chan *live    // calls on their way to a goroutine
-	gone   chan struct{} // closed when Run returns: nothing is launched any more
+	gone   chan struct{} // closed when Run ends: nothing is launched any more
 
 	mu       sync.Mutex // guards what follows
 	book     book
 	keys     keyring
-	running  int // calls that have a goroutine or are about to get one
-	draining bool
+	running  int           // calls that have a goroutine or are about to get one
+	draining bool          // new calls are refused
+	cut      bool          // and the others were hung up
 	idle     chan struct{} // not nil while somebody waits for running to become 0
 }
 
@@ -185,7 +187,6 @@ func (x *Exchange) Run(ctx context.Context) error {
 	carry, drop := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		drop()
-		close(x.gone)
 		calls.Wait()
 	}()
 	sweep := time.NewTicker(time.Minute)
@@ -197,8 +198,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 		case <-sweep.C:
 			x.forget()
 		case <-ctx.Done():
+			close(x.gone)
 			x.refuse()
-			x.hangupAll(dialog.Cause{Reason: dialog.ReasonShutdown, By: dialog.BySystem})
+			x.hangupAll()
 			x.await(x.cfg.ByeWait)
 			return nil
 		}
@@ -316,8 +318,8 @@ func canceled(ctx context.Context) *Error {
 
 // refusal turns the error of the policy or the limits into ours.
 func refusal(err error) *Error {
-	var denied *policy.Denied
-	if !errors.As(err, &denied) {
+	denied, ok := errors.AsType[*policy.Denied](err)
+	if !ok {
 		return &Error{Class: Internal, Code: CodeInternal, Message: "The dial policy could not decide.", Err: err}
 	}
 	e := &Error{Class: Denied, Code: string(denied.Code), Message: sentences(denied.Message, denied.Cure), RetryAfter: denied.RetryAfter}
@@ -350,8 +352,7 @@ func sentences(parts ...string) string {
 
 // unavailable turns the reason why no call can be placed into ours.
 func unavailable(err error) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	return &Error{Class: Unavailable, Code: CodeNotRegistered, Message: sentences(err.Error()), Err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"phonesocket/internal/media/engine"
 	"phonesocket/internal/sip/dialog"
 )
 
@@ -465,6 +467,63 @@ func TestTheEndOfRunGivesUpOnASilentOtherSide(t *testing.T) {
 		wantCall(t, b.see(placed.ID), brief{Status: StatusCanceled, Reason: "shutdown", By: "system"})
 		wantLog(t, sound.log(), "end canceled shutdown", "close")
 	})
+}
+
+func TestACallThatIsBeingPlacedWhenRunEndsIsHungUpToo(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		b.slow = time.Second
+		placed := make(chan Call, 1)
+		go func() {
+			c, _ := b.Dial(b.t.Context(), Request{To: "1"})
+			placed <- c
+		}()
+		synctest.Wait()
+		b.stop()
+		wantLog(t, b.legs[0].hangupReasons(), "shutdown")
+		if got := b.see((<-placed).ID); got.Status != StatusCanceled || got.Reason != "shutdown" {
+			t.Errorf("call = %+v, want canceled because of shutdown", briefOf(got))
+		}
+	})
+}
+
+func TestACallThatOpensAfterTheEndOfRunSendsNoInviteThatIsNotCanceled(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		b.slow, b.silent = time.Minute, true
+		go func() { _, _ = b.Dial(b.t.Context(), Request{To: "1"}) }()
+		synctest.Wait()
+		b.stop() // waits for the goroutine, however long the opening takes
+		wantLog(t, b.legs[0].hangupReasons(), "shutdown")
+	})
+}
+
+func TestNothingIsPlacedWithoutRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New(Config{
+			Dial:   func(dialog.Invitation, func(dialog.Event)) Leg { t.Error("invited"); return nil },
+			Open:   func(engine.MediaConfig) (*engine.Media, error) { t.Error("opened"); return nil, errors.New("no") },
+			Policy: fakePolicy{}, Limits: &fakeLimits{calls: 1}, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = x.Dial(ctx, Request{To: "1", Key: "key"})
+		wantRefusal(t, err, Unavailable, CodeRequestCanceled, "")
+		if x.Running() != 0 {
+			t.Error("the place of the call was not given back")
+		}
+	})
+}
+
+func TestARequestThatDiffersOnlyInEmptyMetadataIsTheSame(t *testing.T) {
+	a, b := Request{To: "1", Key: "x"}, Request{To: "1", Key: "y", Metadata: map[string]string{}}
+	if a.fingerprint() != b.fingerprint() {
+		t.Error("the requests differ")
+	}
+	if (Request{To: "1"}).fingerprint() == (Request{To: "2"}).fingerprint() {
+		t.Error("different requests are the same")
+	}
 }
 
 func TestNewWantsItsParts(t *testing.T) {

@@ -153,6 +153,7 @@ func run(t *testing.T, change func(*Config), test func(*bench)) {
 			Ended:   func(id string) { b.hook("ended " + id) },
 			Peer:    func() netip.Addr { return netip.MustParseAddr("192.0.2.1") },
 			Events:  bus,
+			Ports:   []uint16{5060},
 			From:    "+4930999",
 			Logger:  slog.New(slog.DiscardHandler),
 		}

@@ -67,12 +67,12 @@ func (x *Exchange) claim(r Request) (entry *keyEntry, first bool, err error) {
 	if r.Key == "" {
 		return nil, true, nil
 	}
-	print, now := r.fingerprint(), x.cfg.TimeNow()
+	mark, now := r.fingerprint(), x.cfg.TimeNow()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.keys.prune(now)
 	if e, found := x.keys.entries[r.Key]; found {
-		if e.print != print {
+		if e.print != mark {
 			return nil, false, &Error{
 				Class: Invalid, Code: CodeKeyReused, Field: "Idempotency-Key",
 				Message: "This key was used with another request before; take a new one for a new call.",
@@ -80,7 +80,7 @@ func (x *Exchange) claim(r Request) (entry *keyEntry, first bool, err error) {
 		}
 		return e, false, nil
 	}
-	e := &keyEntry{key: r.Key, print: print, at: now, done: make(chan struct{})}
+	e := &keyEntry{key: r.Key, print: mark, at: now, done: make(chan struct{})}
 	x.keys.add(e)
 	return e, true, nil
 }

@@ -97,7 +97,8 @@ func (c *live) loop(ctx context.Context) {
 		case <-timer.C:
 			c.expire(c.x.cfg.TimeNow())
 		case <-ctx.Done():
-			c.finish(dialog.Cause{Reason: dialog.ReasonShutdown, By: dialog.BySystem})
+			c.hangup(shutdown())
+			c.finish(shutdown())
 		}
 	}
 	c.closeSound(ctx)
@@ -133,6 +134,9 @@ func (c *live) open() bool {
 	c.publish()
 	c.x.settle(c.key, c, nil)
 	close(c.opened)
+	if c.x.cutOff() {
+		c.hangup(shutdown()) // it was on its way when all others were hung up
+	}
 	return true
 }
 

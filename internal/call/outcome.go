@@ -14,7 +14,7 @@ const (
 	ReasonRTPTimeout  = "rtp_timeout"  // nothing was heard for too long
 	ReasonSocketsGone = "sockets_gone" // all audio sockets have left
 	ReasonUnattended  = "unattended"   // no audio socket was there for too long
-	// The answer of the other side cannot be used:
+	// The answer of the other side cannot be used for one of these reasons.
 	ReasonNoSDP         = "no_sdp"            // it describes no sound
 	ReasonMediaRejected = "media_rejected"    // it refuses the sound
 	ReasonNoCodec       = "no_common_codec"   // it speaks nothing that we speak

@@ -36,6 +36,9 @@ type Request struct {
 
 // fingerprint tells requests under one key apart.
 func (r Request) fingerprint() [sha256.Size]byte {
+	if len(r.Metadata) == 0 {
+		r.Metadata = nil // empty and missing are the same
+	}
 	text, err := json.Marshal(r) // map keys come sorted
 	if err != nil {
 		return [sha256.Size]byte{} // cannot happen: strings and numbers only

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"phonesocket/internal/media/engine"
@@ -140,13 +141,16 @@ func (x *Exchange) peer() netip.Addr {
 	return x.cfg.Peer()
 }
 
-// ours reports whether an address is the RTP port of one of our calls, so that
-// sound would run in a circle. Our addresses are that of the call's own
+// ours reports whether an address is a port of this process, so that sound
+// would run in a circle. Our addresses are that of the call's own
 // description and those of this machine.
 func (x *Exchange) ours(a netip.AddrPort, advertised netip.Addr) bool {
 	ip := a.Addr().Unmap()
 	if ip != advertised.Unmap() && !ip.IsLoopback() {
 		return false
+	}
+	if slices.Contains(x.cfg.Ports, a.Port()) {
+		return true
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

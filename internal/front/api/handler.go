@@ -16,11 +16,17 @@ func (s *server) handler() http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		began := time.Now()
 		setHeaders(w.Header())
-		s.barrier(rec, r)
+		s.serve(rec, r)
 		s.cfg.Logger.DebugContext(r.Context(), "request",
 			slog.String("method", r.Method), slog.String("path", shorten(r.URL.Path)), slog.Int("status", rec.status),
 			slog.Int64("bytes", rec.bytes), slog.Duration("took", time.Since(began)), slog.String("remote", r.RemoteAddr))
 	})
+}
+
+// serve carries out a request behind the barrier.
+func (s *server) serve(w *recorder, r *http.Request) {
+	defer s.barrier(w, r)
+	s.route(w, r)
 }
 
 // setHeaders forbids browsers everything that an API does not need.
@@ -33,27 +39,24 @@ func setHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// barrier answers a panic of a handler with a problem and goes on serving; no
-// call has its state in a handler.
+// barrier, deferred, answers a panic of a handler with a problem and lets the
+// server go on; no call has its state in a handler.
 func (s *server) barrier(w *recorder, r *http.Request) {
-	defer func() {
-		fault := recover()
-		if fault == nil {
-			return
-		}
-		if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(fault)
-		}
-		if r.Context().Err() != nil {
-			return // the client is gone, writing to it has failed
-		}
-		s.cfg.Logger.ErrorContext(r.Context(), "handler panicked", slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
-		if w.status != 0 {
-			panic(http.ErrAbortHandler) // half an answer is out already
-		}
-		newProblem(http.StatusInternalServerError, codeInternal, "Something went wrong here; the log of the gateway says what.").write(w, r)
-	}()
-	s.route(w, r)
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(fault)
+	}
+	if r.Context().Err() != nil {
+		return // the client is gone, writing to it has failed
+	}
+	s.cfg.Logger.ErrorContext(r.Context(), "handler panicked", slog.Any("panic", fault), slog.String("stack", string(debug.Stack())))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler) // half an answer is out already
+	}
+	newProblem(http.StatusInternalServerError, codeInternal, ourFault).write(w, r)
 }
 
 // route refuses or serves.

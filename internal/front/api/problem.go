@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"reflect"
@@ -18,7 +19,7 @@ import (
 )
 
 // Problem is a refusal as RFC 9457 writes it.
-type Problem struct {
+type Problem struct { //nolint:errname // the RFC has the name
 	Type     string  `json:"type" doc:"Always about:blank; the code tells more." example:"about:blank"`
 	Title    string  `json:"title" doc:"The words of the HTTP status." example:"Forbidden"`
 	Status   int     `json:"status" doc:"The HTTP status." example:"403"`
@@ -41,6 +42,8 @@ const (
 	codeInvalid     = call.CodeInvalid
 	codeInvalidBody = "invalid_body"
 	codeInternal    = call.CodeInternal
+
+	ourFault = "Something went wrong here; the log of the gateway says what."
 )
 
 func newProblem(status int, code, detail string) *Problem {
@@ -66,9 +69,7 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		body = []byte(`{"status":500,"code":"internal_error"}`) // cannot happen: strings and numbers only
 	}
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
@@ -99,10 +100,10 @@ const retryAfter = 5 * time.Second
 
 // refuse turns an error of the calls into a problem.
 func (s *server) refuse(ctx context.Context, err error) *Problem {
-	var e *call.Error
-	if !errors.As(err, &e) || e.Class == call.Internal {
+	e, ok := errors.AsType[*call.Error](err)
+	if !ok || e.Class == call.Internal {
 		s.cfg.Logger.ErrorContext(ctx, "request failed", slog.Any("error", err))
-		return newProblem(http.StatusInternalServerError, codeInternal, "Something went wrong here; the log of the gateway says what.")
+		return newProblem(http.StatusInternalServerError, codeInternal, ourFault)
 	}
 	p := newProblem(classStatus(e.Class), e.Code, e.Message)
 	if e.Field != "" {
@@ -155,7 +156,7 @@ func fromModel(e *huma.ErrorModel) *Problem {
 		return p
 	case http.StatusUnprocessableEntity:
 	default:
-		p.Code, p.Detail = codeInternal, "Something went wrong here; the log of the gateway says what."
+		p.Code, p.Detail = codeInternal, ourFault
 		return p
 	}
 	var all []string
