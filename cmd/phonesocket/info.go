@@ -11,7 +11,7 @@ import (
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
-var version string //nolint:gochecknoglobals // the linker can set nothing else
+var version string
 
 // versionName returns the version given to the linker, else what the Go command
 // knows about the module or its revision, else "dev".
@@ -70,10 +70,11 @@ Subcommands:
 `
 
 func (p program) help(context.Context, []string) error {
-	text := helpText
+	var b strings.Builder
+	b.WriteString(helpText)
 	for _, c := range commands() {
-		text += fmt.Sprintf("  %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
 	}
-	_, err := fmt.Fprint(p.stdout, text)
+	_, err := fmt.Fprint(p.stdout, b.String())
 	return err
 }

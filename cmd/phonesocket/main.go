@@ -60,7 +60,7 @@ func (p program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(p.stderr, "phonesocket: "+err.Error())
+	_, _ = fmt.Fprintln(p.stderr, "phonesocket: "+err.Error())
 	var usage usageError
 	var settings *config.Error
 	if errors.As(err, &usage) || errors.As(err, &settings) {

@@ -67,8 +67,13 @@ func TestExitCodesTellMistakesFromFailures(t *testing.T) {
 		args []string
 		want int
 	}{
-		{nil, exitUsage}, {[]string{"run"}, exitUsage}, {[]string{"nonsense"}, exitUsage}, {[]string{"version", "x"}, exitUsage},
-		{[]string{"version"}, exitOK}, {[]string{"-h"}, exitOK}, {[]string{"env"}, exitOK},
+		{nil, exitUsage},
+		{[]string{"run"}, exitUsage},
+		{[]string{"nonsense"}, exitUsage},
+		{[]string{"version", "x"}, exitUsage},
+		{[]string{"version"}, exitOK},
+		{[]string{"-h"}, exitOK},
+		{[]string{"env"}, exitOK},
 	} {
 		if code, _, stderr := start(t, nil, tc.args...); code != tc.want {
 			t.Errorf("%v: exit code %d, want %d: %s", tc.args, code, tc.want, stderr)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"phonesocket/internal/config"
+	"phonesocket/internal/gateway"
 )
 
 // serve runs the gateway until a signal ends it.
@@ -20,13 +21,13 @@ func (p program) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	log := cfg.Run.Logger(p.stderr)
-	for _, warning := range cfg.Warnings {
-		log.Warn("a setting deserves a look", "advice", warning)
-	}
 	ctx, hurry, stop := signals(ctx)
 	defer stop()
-	_, _ = ctx, hurry
-	return errors.New("this build has no gateway yet")
+	g, err := gateway.New(cfg, versionName(), log)
+	if err != nil {
+		return err
+	}
+	return g.Run(ctx, hurry)
 }
 
 // demo runs the gateway beside a telephone network in a box.

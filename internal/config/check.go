@@ -129,8 +129,7 @@ func (l *loader) checkDoors(cfg *Config) {
 // checkDial lets the dial policy read its rules now rather than at the first call.
 func (l *loader) checkDial(d Dial) {
 	err := policy.Rules{Allow: d.Allow, Country: d.Country}.Validate()
-	var wrong *policy.RuleError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*policy.RuleError](err); ok {
 		l.problem("DIAL_"+strings.ToUpper(wrong.Field), quote(wrong.Entry), "%s", wrong.Text)
 	}
 	if codes := policy.EmergencyIn(d.Allow, d.Country); len(codes) > 0 {

@@ -184,8 +184,7 @@ func TestWrongSettingsAreNamedInOneMessage(t *testing.T) {
 	for _, tc := range wrong {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := load(tc.environ, read)
-			var wrong *Error
-			if !errors.As(err, &wrong) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Fatalf("got %v, want an *Error", err)
 			}
 			for _, want := range tc.want {

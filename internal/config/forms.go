@@ -13,6 +13,8 @@ import (
 
 // forms maps the form of a variable to the function that checks a value and
 // returns it in the one spelling that the field's type reads.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var forms = map[string]func(v variable, value string) (string, error){
 	"text":     readText,
 	"secret":   func(_ variable, value string) (string, error) { return value, nil },

@@ -221,8 +221,7 @@ func readFile(path string) (string, error) {
 
 // cause drops the operation and path that the message names anyway.
 func cause(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path.Err
 	}
 	return err

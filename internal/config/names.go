@@ -8,12 +8,18 @@ import (
 // ours are the prefixes of our variables. A wrong SIP_ name is an error: a
 // mistyped account would look like a wrong password. The others are shared with
 // much other software, so a wrong name there is only worth a warning.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var ours = []string{"SIP_", "RTP_", "DIAL_", "SPEAK_", "LISTEN_", "API_", "HTTP_"}
 
 // foreign are names with our prefixes that belong to others.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var foreign = []string{"HTTP_PROXY"}
 
 // aliases are names that other SIP software uses.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var aliases = map[string]string{
 	"SIP_USERNAME": "SIP_USER", "SIP_LOGIN": "SIP_USER", "SIP_ACCOUNT": "SIP_USER", "SIP_EXTENSION": "SIP_USER",
 	"SIP_ID": "SIP_USER", "SIP_PASS": "SIP_PASSWORD", "SIP_PWD": "SIP_PASSWORD", "SIP_SECRET": "SIP_PASSWORD",

@@ -10,7 +10,7 @@ import (
 )
 
 // Server is the address of a SIP server as a user writes it.
-type Server struct {
+type Server struct { //nolint:recvcheck // UnmarshalText needs a pointer, nothing else does.
 	Host      string // DNS name or IP address without brackets; empty when not set
 	Port      uint16 // 0: by DNS (SRV), else the transport's default
 	Transport string // "udp", "tcp", "tls", or empty when the text does not say
@@ -135,10 +135,8 @@ func cleanHost(host string) (string, error) {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return "", fmt.Errorf("%q is not a host name", host)
 		}
-		for _, c := range label {
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-				return "", fmt.Errorf("%q is not a host name", host)
-			}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return "", fmt.Errorf("%q is not a host name", host)
 		}
 	}
 	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" {

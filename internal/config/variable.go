@@ -33,8 +33,8 @@ func groups() []group {
 			continue
 		}
 		g := group{title: title, index: i, of: field.Type}
-		for j := range field.Type.NumField() {
-			g.variables = append(g.variables, readTags(field.Type.Field(j)))
+		for setting := range field.Type.Fields() {
+			g.variables = append(g.variables, readTags(setting))
 		}
 		all = append(all, g)
 	}

@@ -21,7 +21,7 @@ const (
 
 // Denied is a refusal. Message and Cure are safe to show to the caller and hold
 // at most the leading digits of what was dialled.
-type Denied struct {
+type Denied struct { //nolint:errname // It is an answer to a caller first and an error second.
 	Code       Code
 	Message    string        // the cause, a sentence without full stop
 	Cure       string        // what to do about it, a sentence without full stop

@@ -80,14 +80,7 @@ func (p *plan) national(text string) (string, *Denied) {
 		}
 	}
 	return "", invalid("the number is incomplete",
-		"give it with + and country code, or with area code"+prefixHint(trunk)+"; short internal numbers have up to 6 digits")
-}
-
-func prefixHint(trunk string) string {
-	if trunk == "" {
-		return ""
-	}
-	return " and the " + trunk + " before it"
+		"give it with + and country code, or with area code and the "+trunk+" before it; short internal numbers have up to 6 digits")
 }
 
 // checkGlobal judges an international number, digits without +.

@@ -28,6 +28,7 @@ func TestEverySpellingIsReducedToOneNumber(t *testing.T) {
 		"+49 30 123456", "+49 (0) 30 123456", "+49(0)30-123456", "0049 (0)30 123456", "(+49) 30 123456", "+49 030 123456",
 		"+49\u00a030\u202f123\u2011456", "+49 30 123\u2013456", "\u202a+49 30 123456\u202c", "+\u200b4930123456",
 		"+4930123456", "٠٣٠١٢٣٤٥٦", "०३०१२३४५६", "𝟎𝟑𝟎𝟏𝟐𝟑𝟒𝟓𝟔",
+		"\uff0b49 \uff08\uff10\uff09 30 123456", "\ufe6249 \ufe590\ufe5a 30 123456", "[030] 123456",
 		"tel:+4930123456", "TEL:+49-30-123456", "tel:+49-30-123456;isub=12", "tel:030123456;phone-context=example.com",
 		"tel:30123456;phone-context=+49", "tel:123456;phone-context=+49-30", "tel:%2B49%2030123456", "tel:030123456;phone-context=sip.example.com",
 		"tel:+4930123456;rn=+49900123456;npdi;cic=+49-6789",
@@ -196,6 +197,7 @@ func TestWhatMayNotBeCalled(t *testing.T) {
 		{"a host that ends like an allowed range", "DE", "*.example.net", "sip:bob@evilexample.net", ForeignHost},
 
 		{"call forwarding", "DE", "", "*21*030123456#", FeatureCode},
+		{"call forwarding in full width", "DE", "", "\uff0a21\uff0a030123456\uff03", FeatureCode},
 		{"a code alone", "DE", "", "#31#", FeatureCode},
 		{"a code that only begins like an allowed one", "DE", "*21", "*2", FeatureCode},
 
@@ -271,12 +273,40 @@ func TestTheCureHelps(t *testing.T) {
 	}
 }
 
+func TestAllowedEmergencyNumbersAreKnown(t *testing.T) {
+	got := EmergencyIn([]string{"+43", "4711", "1123", "112", "110", "000"}, "DE")
+	if diff := cmp.Diff([]string{"000", "110", "112"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := EmergencyIn([]string{"nonsense"}, "DE"); got != nil {
+		t.Error(got)
+	}
+}
+
+func TestARefusalSaysCauseAndCure(t *testing.T) {
+	const want = "+43 is AT, and only numbers of DE are allowed; set DIAL_ALLOW=+43 to allow it, or DIAL_COUNTRY if DE is not your country"
+	if got := denial(t, german, "+43 1 234567").Error(); got != want {
+		t.Error(got)
+	}
+}
+
 func TestWrongRulesAreNamed(t *testing.T) {
 	for _, tc := range []struct{ country, allow, want string }{
-		{"XX", "", "country"}, {"Germany", "", "country"}, {"", " ", "empty"}, {"", "hello", "letters"}, {"", "+43 +41", "separate entries by commas"},
-		{"", "00", "write + to allow all countries"}, {"", "+0", "no country code"}, {"", "1234567", "country code"}, {"", "*", ""},
-		{"", "**", "feature code"}, {"", "sip:a b", "SIP host"}, {"", "b b@example.com", "user@host"}, {"", "+1234567890123456", "15 digits"},
-		{"", "+43*1", "several numbers"}, {"", "0", "country code"},
+		{"XX", "", "country"},
+		{"Germany", "", "country"},
+		{"", " ", "empty"},
+		{"", "hello", "letters"},
+		{"", "+43 +41", "separate entries by commas"},
+		{"", "00", "write + to allow all countries"},
+		{"", "+0", "no country code"},
+		{"", "1234567", "country code"},
+		{"", "*", ""},
+		{"", "**", "feature code"},
+		{"", "sip:a b", "SIP host"},
+		{"", "b b@example.com", "user@host"},
+		{"", "+1234567890123456", "15 digits"},
+		{"", "+43*1", "several numbers"},
+		{"", "0", "country code"},
 	} {
 		rules := Rules{Country: tc.country}
 		if tc.allow != "" {

@@ -12,6 +12,8 @@ type span struct {
 
 // world lists ranges of no country (ITU-T E.164 assigned codes): they are never
 // domestic and are not opened by allowing a country.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var world = []span{
 	{"800", ForeignCountry, "international freephone, of no country"},
 	{"808", PremiumNumber, "international shared-cost service"},
@@ -31,6 +33,8 @@ var world = []span{
 
 // premium lists national ranges with extra charges: calling code, then leading
 // national digits. From the numbering plans of the regulators.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var premium = map[string]string{
 	"1":   "900 500 521 522 523 524 525 526 527 528 529 533 544 566 577 588 700 710 xxx976 xxx5551212",
 	"7":   "803 809 954",
@@ -94,6 +98,8 @@ var premium = map[string]string{
 
 // shortPremium lists whole short numbers with extra charges by country; those
 // that begin with 118 (directory enquiries) are treated so everywhere.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var shortPremium = map[string]string{
 	"AU": "1223 1225 1234 12455 12456",
 	"BE": "1207 1307 1407 1313 1212",
@@ -110,6 +116,8 @@ var shortPremium = map[string]string{
 
 // service lists whole short numbers of public services by country; 116xxx
 // (harmonised helplines, Decision 2007/116/EC) is treated so everywhere.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var service = map[string]string{
 	"CA": "211 311 511 611 711 811",
 	"DE": "115 19xxx",
@@ -122,6 +130,8 @@ var service = map[string]string{
 const everywhere = "000 110 112 911 999"
 
 // emergency lists further emergency and crisis numbers by country.
+//
+//nolint:gochecknoglobals // A table that never changes.
 var emergency = map[string]string{
 	"AE": "901 996 997 998", "AL": "125 126 127 128 129", "AR": "100 101 103 107", "AT": "120 122 123 128 130 133 140 141 142 144 147",
 	"AU": "000 106 131114", "BA": "121 122 123 124", "BD": "333", "BE": "100 101 102 105 106 107", "BG": "150 160 166", "BO": "118 119",

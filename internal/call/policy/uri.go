@@ -171,12 +171,9 @@ func sipURI(user, host string, port uint16) string {
 // isName accepts the unreserved characters of RFC 3261 that names are made of,
 // and the + * # of numbers.
 func isName(user string) bool {
-	for _, c := range []byte(user) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~+*#", c) >= 0) {
-			return false
-		}
-	}
-	return user != ""
+	return user != "" && !strings.ContainsFunc(user, func(r rune) bool {
+		return !isLetter(r) && !strings.ContainsRune("0123456789-_.~+*#", r)
+	})
 }
 
 // startsLikeNumber: switches read digits up to the first letter, so a user that
@@ -202,10 +199,8 @@ func splitHost(text string) (host string, port uint16) {
 		return addr.Unmap().String(), port
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	for _, c := range []byte(host) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_') {
-			return "", 0
-		}
+	if strings.ContainsFunc(host, func(r rune) bool { return !isLetter(r) && !strings.ContainsRune("0123456789.-_", r) }) {
+		return "", 0
 	}
 	return host, port
 }
