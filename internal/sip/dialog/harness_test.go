@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -80,7 +79,7 @@ func viaProxy(c *Config) {
 
 func newWorld(t *testing.T, network string, options ...option) *world {
 	w := &world{t: t, peer: siptest.NewPeer(t, network)}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := slog.New(slog.DiscardHandler)
 	w.layer = transaction.New(transaction.Config{
 		Transport: w.peer,
 		Requests:  func(s *transaction.Server) { w.ua.Serve(s) },

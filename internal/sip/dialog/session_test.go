@@ -187,8 +187,9 @@ func TestARefreshWithoutEffectEndsTheCall_RFC4028_10(t *testing.T) {
 	}
 	run(t, func(w *world) {
 		c := w.talk("Session-Expires: 1800;refresher=uac", allowAll)
-		time.Sleep(15 * time.Minute)
+		time.Sleep(14 * time.Minute)
 		w.peer.Lose(func(m siptest.Message) bool { return m.Is("UPDATE") })
+		time.Sleep(time.Minute)
 		bye := w.peer.Want("BYE") // after timer F
 		w.peer.Reply(bye, 200, "")
 		c.wantEnd(ReasonSessionExpired)

@@ -2,7 +2,6 @@ package transaction
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -45,7 +44,7 @@ func run(t *testing.T, network string, f func(*world), change ...func(*Config)) 
 				w.requests <- s
 			},
 			Stray:  func(r *sip.Response, _ transport.Target) { w.stray <- r },
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: slog.New(slog.DiscardHandler),
 		}
 		for _, c := range change {
 			c(&cfg)
