@@ -118,7 +118,7 @@ func (d door) connect(w http.ResponseWriter, r *http.Request, q query) *problem 
 		s.cfg.Logger.Debug("websocket handshake broke off", "error", err)
 		return nil
 	}
-	buffered, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	buffered, _ := rw.Peek(rw.Reader.Buffered())
 	c := s.cfg.Engine.Adopt(nc, buffered, engine.ConnConfig{
 		Role: d.role, Format: q.format, Dialect: s.dialect, Linger: q.call == "", Seat: seat,
 		EarlyLimit: s.cfg.EarlyLimit,

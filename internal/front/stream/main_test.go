@@ -208,15 +208,19 @@ func (c *client) want(op ws.OpCode) []byte {
 	c.t.Helper()
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
-		f, err := ws.ReadFrame(c.in)
+		h, err := ws.ReadHeader(c.in)
+		payload := make([]byte, h.Length)
+		if err == nil {
+			_, err = io.ReadFull(c.in, payload)
+		}
 		if err != nil {
 			c.t.Fatalf("waiting for opcode %d: %v", op, err)
 		}
-		if f.Header.OpCode == op {
-			return f.Payload
+		if h.OpCode == op {
+			return payload
 		}
-		if f.Header.OpCode == ws.OpClose {
-			code, reason := ws.ParseCloseFrameData(f.Payload)
+		if h.OpCode == ws.OpClose {
+			code, reason := ws.ParseCloseFrameData(payload)
 			c.t.Fatalf("waiting for opcode %d: closed with %d %q", op, code, reason)
 		}
 	}

@@ -50,8 +50,7 @@ func TestTextsOfClientsAreRead(t *testing.T) {
 				t.Errorf("commands (-want +got):\n%s", diff)
 			}
 			var code string
-			var bad *engine.TextError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*engine.TextError](err); ok {
 				code = bad.Code
 			}
 			if code != c.code || (err != nil) != (c.code != "") {

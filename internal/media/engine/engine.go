@@ -149,7 +149,7 @@ func (e *Engine) Open(cfg MediaConfig) (*Media, error) {
 	w.load.Add(1)
 	if !w.inbox.put(command(m.open)) {
 		w.load.Add(-1)
-		socket.conn.Close()
+		_ = socket.conn.Close()
 		return nil, ErrStopped
 	}
 	return m, nil

@@ -15,14 +15,10 @@ import (
 // be fragmented." RFC 6455 section 5.5.
 const maxControl = 125
 
-// A violation is what a client did that ends its connection, with the close code to tell it.
+// violation is why a connection is closed, as the close frame tells it: mostly what a client did wrong.
 type violation struct {
 	code   ws.StatusCode
 	reason string
-}
-
-func (v *violation) Error() string {
-	return fmt.Sprintf("websocket closed with %d: %s", v.code, v.reason)
 }
 
 func violate(code ws.StatusCode, format string, args ...any) *violation {

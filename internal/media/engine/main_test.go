@@ -171,7 +171,7 @@ func (c *wsClient) text(s string) {
 // read returns the next frame, whatever it is.
 func (c *wsClient) read() (ws.Frame, error) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
-	return ws.ReadFrame(c.conn)
+	return readFrame(c.conn)
 }
 
 // want returns the next frame with this opcode and skips others.

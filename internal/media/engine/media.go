@@ -255,7 +255,7 @@ func (m *Media) shut(now time.Time) {
 	last := m.session.Stats(now)
 	m.final.Store(&last)
 	m.shutDown = true
-	m.worker.sockets.Go(func() { m.rtp.conn.Close() }) // it waits for the reader, which a worker must not
+	m.worker.sockets.Go(func() { _ = m.rtp.conn.Close() }) // it waits for the reader, which a worker must not
 	delete(m.worker.medias, m)
 	m.worker.load.Add(-1)
 }

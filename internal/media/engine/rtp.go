@@ -73,10 +73,10 @@ func openRTP(bind netip.Addr, ports [2]uint16) (*rtpSocket, error) {
 	}
 	_ = conn.SetReadBuffer(receiveBuffer) // best effort: the default of the system also works
 	s := &rtpSocket{conn: conn, ready: make(chan *packet, packetQueue)}
-	s.addr = conn.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:errcheck // a UDP socket has a UDP address
+	s.addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	s.addr = netip.AddrPortFrom(s.addr.Addr().Unmap(), s.addr.Port())
 	if err := s.out.init(conn); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("open rtp socket: %w", err)
 	}
 	return s, nil
@@ -109,11 +109,11 @@ func bindAny(bind netip.Addr) (*net.UDPConn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open rtp port: %w", err)
 		}
-		port := conn.LocalAddr().(*net.UDPAddr).Port //nolint:errcheck // a UDP socket has a UDP address
+		port := conn.LocalAddr().(*net.UDPAddr).Port
 		if port%2 == 0 {
 			return conn, nil
 		}
-		conn.Close()
+		_ = conn.Close()
 		if conn, err = listen(bind, port-1); err == nil {
 			return conn, nil
 		}

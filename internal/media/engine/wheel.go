@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// period is the packet time of the phone side: every call ticks this often.
@@ -8,9 +11,6 @@ const (
 	// phases is the number of slots the calls of a worker are spread over, so that
 	// their packets do not all leave in the same instant.
 	phases = 10
-	// maxCatchUp is how many missed ticks are made up for after a stall; what lies
-	// further back is skipped, because a burst of old packets helps no receiver.
-	maxCatchUp = 2
 )
 
 // wheel is the clock of one worker: calls sit in phase slots with absolute
@@ -47,8 +47,7 @@ func (w *wheel) add(now time.Time, m *Media) {
 	w.count++
 }
 
-// remove takes m out; m must be in the wheel. It must not be called while advance runs its ticks
-// for the slot of m, except for m itself.
+// remove takes m out; m must be in the wheel. In a tick it may be called for m itself only.
 func (w *wheel) remove(m *Media) {
 	s := &w.slots[m.slot]
 	last := len(s.calls) - 1
@@ -67,7 +66,8 @@ func (w *wheel) after(now time.Time, i int) time.Time {
 	if behind < 0 {
 		return first
 	}
-	return first.Add((behind/period + 1) * period)
+	periods := int64(behind/period) + 1
+	return first.Add(time.Duration(periods) * period)
 }
 
 // next returns the earliest deadline, and false when the wheel is empty.
@@ -85,22 +85,19 @@ func (w *wheel) next() (time.Time, bool) {
 	return at, true
 }
 
-// advance calls tick for every call once per deadline that has passed, at most
-// 1+maxCatchUp times each, and returns how many deadlines of slots were skipped.
+// advance calls tick once for every call whose deadline has passed, and returns how many packets that
+// leaves unsent: a session makes up for one missed tick and skips the time of further ones.
 func (w *wheel) advance(now time.Time, tick func(*Media, time.Time)) (skipped int) {
 	for i := range w.slots {
 		s := &w.slots[i]
-		for done := 0; len(s.calls) > 0 && !s.next.After(now); done++ {
-			if done > maxCatchUp {
-				late := int(now.Sub(s.next)/period) + 1
-				s.next = s.next.Add(time.Duration(late) * period)
-				skipped += late
-				break
-			}
-			s.next = s.next.Add(period)
-			for k := len(s.calls) - 1; k >= 0; k-- {
-				tick(s.calls[k], now)
-			}
+		if len(s.calls) == 0 || s.next.After(now) {
+			continue
+		}
+		missed := int(now.Sub(s.next) / period)
+		s.next = s.next.Add(time.Duration(missed+1) * period)
+		skipped += max(missed-1, 0) * len(s.calls)
+		for _, m := range slices.Backward(s.calls) { // backward: m may leave the wheel in its tick
+			tick(m, now)
 		}
 	}
 	return skipped
