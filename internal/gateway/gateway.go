@@ -1,0 +1,242 @@
+// Package gateway builds every part from the configuration, starts them in order and stops them in the order in which nothing is lost.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"phonesocket/internal/call"
+	"phonesocket/internal/call/policy"
+	"phonesocket/internal/config"
+	"phonesocket/internal/front/stream"
+	"phonesocket/internal/media/engine"
+	"phonesocket/internal/media/session"
+	"phonesocket/internal/sip/dialog"
+)
+
+// settleWait bounds how long the end waits for the answers to the last BYEs.
+const settleWait = 4 * time.Second
+
+// Gateway is the whole program behind the command line.
+type Gateway struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	sip    *signalling
+	engine *engine.Engine
+	calls  *call.Exchange
+	stream *stream.Server
+
+	api, speak, listen *door
+}
+
+// Addresses are where a gateway can be reached.
+type Addresses struct {
+	// API, Speak and Listen are the three TCP ports.
+	API, Speak, Listen netip.AddrPort
+	// SIP is the UDP socket.
+	SIP netip.AddrPort
+}
+
+// New builds a gateway and binds its ports, so that a port in use is told at
+// once. Run must be called afterwards: it is what closes them again.
+func New(cfg *config.Config, version string, log *slog.Logger) (*Gateway, error) {
+	g := &Gateway{cfg: cfg, log: log}
+	err := g.open("phonesocket/" + version)
+	if err == nil {
+		err = g.build(version)
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	return g, nil
+}
+
+// open binds what has to be bound.
+func (g *Gateway) open(userAgent string) error {
+	var err error
+	for _, d := range []struct {
+		door           **door
+		name, variable string
+		port           uint16
+	}{
+		{&g.api, "REST", "API_PORT", g.cfg.HTTP.APIPort},
+		{&g.speak, "speak", "SPEAK_PORT", g.cfg.HTTP.SpeakPort},
+		{&g.listen, "listen", "LISTEN_PORT", g.cfg.HTTP.ListenPort},
+	} {
+		if *d.door, err = openDoor(d.name, d.variable, g.cfg.HTTP.Listen(d.port), g.log); err != nil {
+			return err
+		}
+	}
+	g.sip, err = newSignalling(g.cfg, userAgent, g.log)
+	return err
+}
+
+// close gives back what open took; it is for gateways that never ran.
+func (g *Gateway) close() error {
+	var errs []error
+	for _, d := range []*door{g.api, g.speak, g.listen} {
+		if d != nil {
+			errs = append(errs, d.listener.Close())
+		}
+	}
+	if g.sip != nil {
+		// A transport closes its sockets when it stops running.
+		stopped, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // it is over before it begins
+		cancel()
+		errs = append(errs, g.sip.transport.Run(stopped))
+	}
+	return errors.Join(errs...)
+}
+
+// build makes the parts that need no port, from the phone line towards the doors.
+func (g *Gateway) build(version string) error {
+	var err error
+	media := g.cfg.Media
+	g.engine, err = engine.New(engine.Config{
+		Bind: g.cfg.SIP.Bind.Addr(), Ports: [2]uint16{media.RTPPorts.First, media.RTPPorts.Last}, Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.buildCalls(); err != nil {
+		return err
+	}
+	guard := g.newGuard()
+	g.stream, err = stream.New(stream.Config{
+		Engine: g.engine, Calls: g.calls, Authorize: guard.Check, EarlyLimit: limit(g.cfg.Sockets.SpeakEarlyLimit), Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.speak.server.Handler, g.listen.server.Handler = g.stream.Speak(), g.stream.Listen()
+	g.api.server.Handler, err = g.rest(guard, version)
+	return err
+}
+
+func (g *Gateway) buildCalls() error {
+	dial, sockets := g.cfg.Dial, g.cfg.Sockets
+	host, err := g.sip.account.NextHop()
+	if err != nil {
+		return err
+	}
+	rules := policy.Rules{Country: dial.Country, Allow: dial.Allow, Domains: []string{g.sip.account.AOR().Host, host.Host}}
+	if err := rules.Validate(); err != nil {
+		return fmt.Errorf("dial policy: %w", err)
+	}
+	g.calls, err = call.New(call.Config{
+		Dial: func(i dialog.Invitation, on func(dialog.Event)) call.Leg { return g.sip.ua.Invite(i, on) },
+		Open: g.engine.Open, Policy: rules,
+		Limits:    &policy.Limiter{PerMinute: dial.CallsPerMinute, MaxCalls: dial.MaxCalls},
+		Ready:     g.sip.ready,
+		Started:   func(id string, m *engine.Media) { g.stream.CallStarted(id, m) },
+		Ended:     func(id string) { g.stream.CallEnded(id) },
+		MediaAddr: g.sip.reachable, Peer: g.sip.peer,
+		From: g.sip.account.AOR().User,
+		Sound: session.Config{
+			EarlyLimit: limit(sockets.SpeakEarlyLimit), BacklogLimit: limit(sockets.ListenBacklog),
+			QueueLimit: sockets.SpeakQueueLimit, RTPTimeout: g.cfg.Media.RTPTimeout,
+		},
+		RingTimeout: dial.RingTimeout, MaxDuration: dial.MaxCallDuration,
+		Unattended: sockets.DisconnectTimeout, HangupWithSockets: sockets.OnDisconnect == "hangup",
+		Logger: g.log,
+	})
+	return err
+}
+
+// limit turns a setting, where zero means nothing, into a limit, where zero means the default.
+func limit(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// Addresses returns where the gateway can be reached.
+func (g *Gateway) Addresses() Addresses {
+	return Addresses{API: g.api.address(), Speak: g.speak.address(), Listen: g.listen.address(), SIP: g.sip.transport.Bound()}
+}
+
+// Run carries the gateway until ctx ends, then stops it: new calls are refused,
+// running ones get DRAIN_TIMEOUT to end by themselves (or until hurry is closed),
+// the others their BYE. It returns when everything has ended, with the failure
+// that ended it, if any.
+func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
+	p := newParts(ctx)
+	// From the phone line towards the doors: what is started later needs what was started before.
+	sockets := p.start("SIP sockets", g.sip.transport.Run)
+	loop := p.start("SIP loop", g.sip.layer.Run)
+	sound := p.start("media engine", g.engine.Run)
+	calls := p.start("calls", g.calls.Run)
+	audio := p.start("audio sockets", g.stream.Run)
+	doors := []*part{
+		p.start("REST port", g.api.run),
+		p.start("speak port", g.speak.run),
+		p.start("listen port", g.listen.run),
+	}
+	g.greet()
+	lease := p.start("registration", g.sip.registration.Run)
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		g.log.Info("stopping", slog.Int("calls", g.calls.Running()), slog.Duration("drain", g.cfg.Run.DrainTimeout))
+	case failure = <-p.failed:
+		g.log.Error("stopping because a part failed", slog.Any("error", failure))
+	}
+
+	g.drain(p.life, hurry)
+	calls.stop()     // every leg has its BYE before the lease is given up
+	g.settle(p.life) // and its answer, or the time for it is over
+	audio.stop()     // clients learn by 1001 that it is over
+	sound.stop()     // nobody is left to hear
+	lease.stop()     // un-REGISTER
+	loop.stop()      // no transaction is left
+	sockets.stop()   // what was queued has been sent
+	for _, d := range doors {
+		d.stop() // last, so that health and readiness could be asked all the time
+	}
+	p.all.Wait()
+	g.log.Info("stopped")
+	return failure
+}
+
+// drain refuses new calls and lets the others end, for as long as they may.
+func (g *Gateway) drain(ctx context.Context, hurry <-chan struct{}) {
+	bounded, cancel := context.WithTimeout(ctx, g.cfg.Run.DrainTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-hurry:
+			cancel()
+		case <-bounded.Done():
+		}
+	}()
+	if n := g.calls.Drain(bounded); n > 0 {
+		g.log.Info("hung up", slog.Int("calls", n))
+	}
+}
+
+// settle waits for the answers to the last BYEs.
+func (g *Gateway) settle(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	if err := g.sip.ua.Settle(bounded); err != nil {
+		g.log.Warn("ended without the answer to every BYE", slog.Any("error", err))
+	}
+}
+
+// greet says what a newcomer and an operator want to know first.
+func (g *Gateway) greet() {
+	a := g.Addresses()
+	g.log.Info("listening", slog.Any("api", a.API), slog.Any("speak", a.Speak), slog.Any("listen", a.Listen), slog.Any("sip", a.SIP))
+	for _, w := range g.cfg.Warnings {
+		g.log.Warn("a setting deserves a look", slog.String("advice", w))
+	}
+	if g.cfg.HTTP.APIToken.Empty() && !g.cfg.HTTP.Public() {
+		g.log.Info("no API_TOKEN is set, so only this host is let in")
+	}
+}
