@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -250,6 +251,19 @@ func TestABrokenTargetEndsWhatWaitsForIt_RFC3261_17_1_4(t *testing.T) {
 			}
 		}
 		done.none(time.Minute)
+	})
+}
+
+func TestADatagramThatCannotBeSentDoesNotEndACallThatRings(t *testing.T) {
+	run(t, "udp", func(w *world) {
+		fresh, ringing := w.request(sip.INVITE), w.request(sip.INVITE)
+		w.peer.Reply(ringing.msg, 180, "b")
+		ringing.want(180)
+		w.Broken(w.peer.Target, syscall.ENETUNREACH)
+		if err := fresh.wantErr(); !errors.Is(err, ErrTransport) {
+			t.Errorf("got %v, want ErrTransport", err)
+		}
+		ringing.none(time.Minute)
 	})
 }
 

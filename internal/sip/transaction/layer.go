@@ -189,10 +189,12 @@ func (l *Layer) dispatch(in transport.Incoming) {
 	}
 }
 
-// broken ends the transactions that wait for a target.
+// broken ends the transactions that wait for a target. Over UDP only those that
+// had no answer at all: one datagram that cannot be sent says nothing about a
+// call that rings.
 func (l *Layer) broken(to transport.Target, err error) {
 	for _, c := range l.clients {
-		if c.to == to {
+		if c.to == to && (to.Reliable() || c.state == calling) {
 			c.fail(fmt.Errorf("%w: %w", ErrTransport, err))
 		}
 	}

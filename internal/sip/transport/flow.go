@@ -190,6 +190,9 @@ func (f *flow) write(ctx context.Context, conn net.Conn) error {
 		case <-ctx.Done():
 			return f.flush(conn)
 		case err = <-f.failed:
+			if ctx.Err() != nil {
+				return f.flush(conn)
+			}
 			return err
 		case msg := <-f.out:
 			err = f.put(conn, msg, f.t.cfg.WriteTimeout)

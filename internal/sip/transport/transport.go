@@ -186,6 +186,8 @@ func (t *Transport) Stats() Stats { return t.reader.guard.stats() }
 // Run reads and writes until ctx ends, then sends what is queued, closes all
 // sockets and returns when its goroutines have ended.
 func (t *Transport) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var wg sync.WaitGroup
 	fail := make(chan error, 1)
 	wg.Go(func() { fail <- t.readUDP(ctx) })
@@ -205,22 +207,18 @@ loop:
 			t.pingUDP()
 		}
 	}
+	// No new messages first; then the flows send what they have and end.
 	t.close()
+	cancel()
 	wg.Wait()
 	return err
 }
 
-// close stops new messages first, so that no flow starts after the last one
-// was told to end.
+// close refuses new messages and ends the reader of the UDP socket.
 func (t *Transport) close() {
 	t.mu.Lock()
 	t.closed = true
-	flows := t.flows
-	t.flows = make(map[Target]*flow)
 	t.mu.Unlock()
-	for _, f := range flows {
-		f.fail(ErrClosed)
-	}
 	t.udp.Close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -46,10 +47,16 @@ func (t *Transport) sendUDP(to Target, msg []byte) {
 		t.cfg.Broken(to, fmt.Errorf("send %d bytes to %s: %w", len(msg), to, ErrTooLarge))
 		return
 	}
-	_ = t.udp.SetWriteDeadline(time.Now().Add(sendPatience))
-	if _, err := t.udp.WriteToUDPAddrPort(msg, to.Addr); err != nil {
+	err := t.writeUDP(to, msg)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.cfg.Broken(to, fmt.Errorf("send to %s: %w", to, err))
 	}
+}
+
+func (t *Transport) writeUDP(to Target, msg []byte) error {
+	_ = t.udp.SetWriteDeadline(time.Now().Add(sendPatience))
+	_, err := t.udp.WriteToUDPAddrPort(msg, to.Addr)
+	return err
 }
 
 // pingUDP keeps the holes in NATs open. RFC 5626 section 4.4.2 asks for STUN
@@ -64,7 +71,8 @@ func (t *Transport) pingUDP() {
 	}
 	t.mu.Unlock()
 	for _, to := range targets {
-		t.sendUDP(to, []byte(ping))
+		// What is wrong shows when a message is sent.
+		_ = t.writeUDP(to, []byte(ping))
 	}
 }
 
