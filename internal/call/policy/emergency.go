@@ -53,8 +53,11 @@ func (p *plan) emergencyIn(text string) (string, bool) {
 	if !ok {
 		abroad = digits
 	}
-	if code, ok := behindCountry(abroad, ok); ok {
-		return code, true
+	// Four to six digits without such a sign are an extension: 1000 is not +1 000.
+	if ok || len(digits) > maxShort || strings.HasPrefix(digits, p.home.CallingCode) && p.home.CallingCode != "1" {
+		if code, ok := behindCountry(abroad, ok); ok {
+			return code, true
+		}
 	}
 	if rest, ok := strings.CutPrefix(digits, "0"); ok && p.home.ISO == "DE" && !strings.HasPrefix(rest, "0") {
 		if code, ok := behindArea(rest); ok {

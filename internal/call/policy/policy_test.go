@@ -74,6 +74,8 @@ func TestWhatMayBeCalled(t *testing.T) {
 		{"an allowed satellite range", "DE", []string{"+8816"}, "+8816 1234 5678", Number{Dial: "+881612345678", Kind: KindE164}},
 		{"an allowed emergency number", "DE", []string{"112"}, "1 1 2", Number{Dial: "112", Kind: KindShort}},
 		{"an emergency number with zeros", "AU", []string{"000"}, "000", Number{Dial: "000", Kind: KindShort}},
+		{"a round extension is not a country code with 000 behind it", "DE", nil, "1000", Number{Dial: "1000", Kind: KindShort}},
+		{"a round extension in a country with the code 1", "US", nil, "1000", Number{Dial: "1000", Kind: KindShort}},
 		{"an extension like an emergency number", "DE", []string{"1123"}, "1123", Number{Dial: "1123", Kind: KindShort}},
 		{"an allowed directory", "DE", []string{"118xx"}, "11833", Number{Dial: "11833", Kind: KindShort}},
 		{"an allowed range of short numbers", "DE", []string{"19*"}, "19240", Number{Dial: "19240", Kind: KindShort}},
