@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"phonesocket/internal/media/session"
 )
 
 func TestAPingIsAnswered(t *testing.T) {
@@ -262,6 +266,55 @@ func TestSocketsMoveBetweenWorkersInOrder(t *testing.T) {
 		c.send(join(frame(ws.OpPing, true, "a"), frame(ws.OpBinary, true, strings.Repeat("x", 500)), frame(ws.OpPing, true, "b")))
 		for string(c.want(ws.OpPong)) != "b" {
 			continue
+		}
+	}
+}
+
+func TestACallThatEndsAtOnceIsStillToldToTheLine(t *testing.T) {
+	e := startEngine(t, Config{Workers: 4})
+	conn, c := adopt(t, e, ConnConfig{Role: Listen, Linger: true})
+	for i := range 100 {
+		id := fmt.Sprint("call_", i)
+		m, _ := openCall(t, e, id)
+		// Nobody waits in between, and every call is on another worker.
+		if err := conn.Attach(m); err != nil {
+			t.Fatal(err)
+		}
+		m.Ringing()
+		m.End(session.End{Status: "failed", Reason: "unreachable"})
+		m.Close()
+		for _, kind := range []string{"start", "ringing", "end"} {
+			var got testText
+			if err := json.Unmarshal(c.want(ws.OpText), &got); err != nil || got.Type != kind || got.Call != id {
+				t.Fatalf("call %d: told %+v, want %s of %s", i, got, kind, id)
+			}
+		}
+	}
+}
+
+func TestTheEndOfACallIsToldBeforeTheStartOfTheNext(t *testing.T) {
+	e := startEngine(t, Config{Workers: 2})
+	conn, c := adopt(t, e, ConnConfig{Role: Listen, Linger: true})
+	var last *Media
+	var want []string
+	for i := range 100 {
+		m, _ := openCall(t, e, fmt.Sprint("call_", i))
+		c.send(frame(ws.OpPing, true, "busy"))
+		if last != nil {
+			last.End(session.End{Status: "completed"})
+			last.Close()
+			want = append(want, fmt.Sprint("end call_", i-1))
+		}
+		if err := conn.Attach(m); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprint("start call_", i))
+		last = m
+	}
+	for i, w := range want {
+		var got testText
+		if err := json.Unmarshal(c.want(ws.OpText), &got); err != nil || got.Type+" "+got.Call != w {
+			t.Fatalf("text %d is %+v, want %s", i, got, w)
 		}
 	}
 }

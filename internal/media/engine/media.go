@@ -66,11 +66,12 @@ type Media struct {
 	worker  *worker
 	rtp     *rtpSocket
 	onEvent func(Fact)
-	backlog time.Duration
 	seat    atomic.Pointer[Seat]
 	ended   atomic.Bool
 	final   atomic.Pointer[session.Stats] // set when the session is gone
 	missed  atomic.Uint64                 // frames that slow listeners of this call lost
+	// arriving counts sockets whose Attach has returned and which are not there yet.
+	arriving atomic.Int32
 
 	// of the worker only
 	session  *session.Session
@@ -79,8 +80,9 @@ type Media struct {
 	slot     int // place in the wheel
 	place    int
 	ticking  bool
-	finished bool // after End: no sound any more
-	shutDown bool // after Close
+	delayed  []func(now time.Time) // commands that wait for arriving sockets
+	finished bool                  // after End: no sound any more
+	shutDown bool                  // after Close
 }
 
 // Stats are the counters of one call: those of its session, and those of its sockets.
@@ -103,10 +105,6 @@ func newMedia(w *worker, socket *rtpSocket, cfg MediaConfig) *Media {
 		if kind, ok := factKind(f.Kind); ok {
 			m.tell(Fact{Kind: kind, At: f.At, Addr: f.Addr})
 		}
-	}
-	m.backlog = cfg.Session.BacklogLimit
-	if m.backlog == 0 {
-		m.backlog = session.DefaultBacklogLimit
 	}
 	m.session = session.New(cfg.Session)
 	return m
@@ -198,13 +196,30 @@ func (m *Media) stats(s session.Stats) Stats {
 	return all
 }
 
-// do runs f on the worker, unless the call is shut down before.
+// do runs f on the worker, after the sockets that are about to arrive, unless the call is shut down before.
 func (m *Media) do(f func(now time.Time)) {
 	m.worker.inbox.put(command(func(_ *worker, now time.Time) {
+		m.delayed = append(m.delayed, f)
+		m.settle(now)
+	}))
+}
+
+// settle carries out the commands that wait, unless sockets are still to arrive.
+func (m *Media) settle(now time.Time) {
+	for len(m.delayed) > 0 && m.arriving.Load() == 0 {
+		f := m.delayed[0]
+		m.delayed = m.delayed[1:]
 		if !m.shutDown {
 			f(now)
 		}
-	}))
+	}
+}
+
+// arrived tells that a socket is there or will never come. It runs on any goroutine.
+func (m *Media) arrived() {
+	if m.arriving.Add(-1) == 0 {
+		m.worker.inbox.put(command(func(_ *worker, now time.Time) { m.settle(now) }))
+	}
 }
 
 // open begins the life of the call on its worker.

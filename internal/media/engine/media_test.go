@@ -422,3 +422,50 @@ func TestADualStackSocketReachesIPv4(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestCarryingAFrameEachWayAllocatesNothing(t *testing.T) {
+	e := startEngine(t, Config{Workers: 1})
+	m, p, _ := startCall(t, e, "call_1")
+	speak, s := adopt(t, e, ConnConfig{Role: Speak, Format: session.Format{Rate: 16000}})
+	listen, l := adopt(t, e, ConnConfig{Role: Listen, Format: session.Format{Rate: 16000}})
+	attach(t, speak, m)
+	attach(t, listen, m)
+	s.wantText("start")
+	l.wantText("start")
+	s.wantText("answered")
+	l.wantText("answered")
+	head := []byte{0x80, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9}
+	packet := append(head, bytes.Repeat([]byte{0x33}, 160)...)
+	audio := frame(ws.OpBinary, true, string(make([]byte, 640)))
+	in := make([]byte, 4096)
+	_ = l.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	to, seq := m.Addr(), uint16(0)
+	carry := func() {
+		seq++
+		binary.BigEndian.PutUint16(packet[2:], seq)
+		binary.BigEndian.PutUint32(packet[4:], uint32(seq)*160)
+		if _, err := p.conn.WriteToUDPAddrPort(packet, to); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.conn.Write(audio); err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < 644; {
+			n, err := l.conn.Read(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += n
+		}
+		if _, _, err := p.conn.ReadFromUDPAddrPort(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		carry()
+	}
+	if n := testing.AllocsPerRun(50, carry); n != 0 {
+		t.Errorf("%v allocations for a frame each way, want 0", n)
+	}
+}

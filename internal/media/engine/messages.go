@@ -15,8 +15,8 @@ type listener Conn
 func (l *listener) Audio(frame []byte) {
 	c := (*Conn)(l)
 	kind := outAudio
-	if c.wavDue {
-		c.wavDue, kind = false, outHeader
+	if c.joining { // a WAV header, and what was heard before anybody listened
+		kind = outKept
 	}
 	if dropped, _ := c.out.put(kind, frame); dropped > 0 {
 		c.dropped.Add(dropped)
@@ -140,5 +140,17 @@ func (s *commands) Clear() {
 			c.event(session.Event{Kind: session.KindMark, Name: name, Cleared: true})
 		}
 		c.event(session.Event{Kind: session.KindCleared, DiscardedMS: discarded})
+	}
+}
+
+// event sends a text message.
+func (c *Conn) event(e session.Event) {
+	text, ok := c.cfg.Dialect.AppendEvent(c.scratch[:0], e)
+	c.scratch = text[:0]
+	if !ok {
+		return
+	}
+	if _, ok := c.out.put(outText, text); !ok {
+		c.drowned = true
 	}
 }

@@ -9,11 +9,11 @@ import (
 
 // kinds of what waits to be written.
 const (
-	outAudio  uint8 = iota // may be dropped, oldest first
-	outHeader              // audio that the rest is useless without (a WAV header): never dropped
-	outText                // never dropped
-	outClose               // the last frame
-	outPing                // jumps the queue, as does outPong
+	outAudio uint8 = iota // may be dropped, oldest first
+	outKept               // audio that may not: a WAV header, what was heard before anybody listened
+	outText               // never dropped
+	outClose              // the last frame
+	outPing               // jumps the queue, as does outPong
 	outPong
 	outTell // not a frame: time to say that audio was dropped
 )
@@ -126,13 +126,6 @@ func (o *outbox) kill() {
 	o.ready.Signal()
 }
 
-// raise makes room for at least limit frames of audio.
-func (o *outbox) raise(limit int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.limit = max(o.limit, limit)
-}
-
 func (o *outbox) ping() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -173,7 +166,7 @@ func (o *outbox) next(scratch []byte, clock func() time.Time) (f outFrame, dropp
 			o.pingDue = false
 			return outFrame{buf: appendHeader(scratch[:0], ws.OpPing, 0), kind: outPing}, 0, true
 		case o.count > 0:
-			if o.untold > 0 && o.ring[o.first].kind != outHeader {
+			if o.untold > 0 && o.ring[o.first].kind != outKept {
 				if now := clock(); now.Sub(o.toldAt) >= tellEvery {
 					n := o.untold
 					o.untold, o.toldAt = 0, now

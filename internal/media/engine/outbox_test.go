@@ -38,7 +38,7 @@ func drain(o *outbox, now time.Time) []string {
 
 func TestASlowListenerLosesItsOldestAudioAndNoText(t *testing.T) {
 	o := newOutbox(3)
-	o.put(outHeader, []byte("H"))
+	o.put(outKept, []byte("H"))
 	o.put(outText, []byte("start"))
 	var lost uint64
 	for i := range 20 {

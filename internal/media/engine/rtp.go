@@ -144,7 +144,11 @@ func (m *Media) readRTP() {
 		n, from, err := s.conn.ReadFromUDPAddrPort(p.data[:])
 		if err != nil {
 			m.worker.packets.put(p)
-			if errs++; errors.Is(err, net.ErrClosed) || errs > maxReadErrors {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if errs++; errs > maxReadErrors {
+				m.worker.engine.log.Warn("rtp socket is broken: the call hears nothing any more", "local", s.addr, "error", err)
 				return
 			}
 			continue // an ICMP error, for example: the next packet may be fine

@@ -112,7 +112,7 @@ func (w *worker) untilNext(now, giveUp time.Time) time.Duration {
 func (w *worker) goodbye(now time.Time) {
 	w.ending = true
 	for c := range w.conns {
-		c.beginClose(now, closeShutdown)
+		c.beginClose(now, closeShutdown())
 	}
 	for m := range w.medias {
 		m.shut(now)

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// brokenLinger is how long a connection stays after its client broke the protocol, so that the
+// close frame arrives before the connection goes.
+const brokenLinger = time.Second
+
+// states of a Conn.
+const (
+	connNew     uint8 = iota // adopted, not yet begun by a worker
+	connOpen                 // carries messages
+	connClosing              // a close frame was queued
+	connGone                 // let go
+)
+
+// reasons of the engine to close.
+func closeShutdown() *violation {
+	return &violation{code: ws.StatusGoingAway, reason: "the gateway is shutting down"}
+}
+
+func closeEnded() *violation {
+	return &violation{code: ws.StatusNormalClosure, reason: "the call has ended"}
+}
+
+func closeRefused() *violation {
+	return &violation{code: ws.StatusInternalServerError, reason: "the call could not take this socket"}
+}
+
+// open starts the goroutines of the socket.
+func (c *Conn) open(w *worker, now time.Time) {
+	if w.ending {
+		c.state = connGone
+		delete(w.conns, c)
+		c.finish()
+		c.abandon()
+		return
+	}
+	c.state, c.heard, c.pinged = connOpen, now, now
+	c.startFed(w)
+}
+
+// read takes the bytes of the client apart and gives the buffer back to the reader.
+func (c *Conn) read(now time.Time, t connTask) {
+	if c.state == connOpen || c.state == connClosing {
+		c.heard, c.now = now, now
+		if bad := c.frames.feed(t.buf); bad != nil {
+			c.beginClose(now, bad)
+			// Nothing that comes now can be understood, an answer to the close frame neither.
+			c.deadline = now.Add(min(brokenLinger, c.engine.cfg.CloseTimeout))
+		}
+	}
+	if !t.own {
+		c.free <- t.buf[:cap(t.buf)] // never waits: the channel has room for all buffers of this reader
+	}
+}
+
+// beginClose queues a close frame behind what waits.
+func (c *Conn) beginClose(now time.Time, why *violation) {
+	if c.state != connOpen {
+		return
+	}
+	c.leave(now)
+	c.state = connClosing
+	c.deadline = now.Add(c.engine.cfg.CloseTimeout)
+	c.out.close(why.code, why.reason)
+}
+
+// drop lets go of the socket at once. The goroutines see the deadline in the past and end;
+// closing is left to them, because it can block.
+func (c *Conn) drop(now time.Time) {
+	if c.state != connOpen && c.state != connClosing {
+		return
+	}
+	c.leave(now)
+	c.state = connGone
+	c.cfg.Seat.Release()
+	delete(c.at.conns, c)
+	c.stopFed()
+}
+
+// check is called now and then: it pings, and gives up what is dead.
+//
+// "A Ping frame may serve either as a keepalive or as a means to verify that the remote
+// endpoint is still responsive." RFC 6455 section 5.5.2.
+func (c *Conn) check(now time.Time) {
+	cfg := &c.engine.cfg
+	switch {
+	case c.state == connClosing:
+		if !now.Before(c.deadline) {
+			c.drop(now)
+		}
+	case c.drowned:
+		c.engine.log.Info("websocket given up: it asks but does not read")
+		c.drop(now)
+	case now.Sub(c.heard) >= cfg.PongTimeout:
+		c.engine.log.Info("websocket given up: no sign of life", "silent_ms", now.Sub(c.heard).Milliseconds())
+		c.drop(now)
+	case now.Sub(c.pinged) >= cfg.PingInterval:
+		c.pinged = now
+		c.out.ping()
+	}
+}
