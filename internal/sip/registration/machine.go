@@ -50,6 +50,7 @@ type machine struct {
 	attempts int
 	streak   streak
 	path     bool // there is a way to the provider
+	told     bool // the first state was reported
 }
 
 // cycle counts within one try to register, which may take several requests.
@@ -83,6 +84,7 @@ func (r *Registration) begin() {
 	}
 	r.timer()
 	r.attempts++
+	r.publish(func(s *Status) { s.NextTry = time.Time{} })
 	r.cycle = cycle{fresh: !r.held}
 	if r.held && r.target.Addr.IsValid() {
 		r.send()
@@ -289,6 +291,7 @@ func (r *Registration) again() {
 		return
 	}
 	r.attempts++
+	r.publish(func(s *Status) { s.NextTry = time.Time{} })
 	r.cycle = cycle{fresh: true}
 	r.send()
 }

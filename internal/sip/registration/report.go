@@ -19,8 +19,9 @@ func (r *Registration) report(state string, f failure, next time.Time) {
 			s.Since = now
 		}
 	})
-	first := before.Attempts == 0 && state == StateRegistering && f.cause == ""
-	if !changed && !first {
+	begins := !r.told
+	r.told = true
+	if !changed && !begins {
 		return
 	}
 	status := r.seen.Load().status
