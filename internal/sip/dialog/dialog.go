@@ -245,10 +245,10 @@ func (d *Dialog) again(req *sip.Request, res *sip.Response) (*sip.Request, error
 		return next, err
 	case statusIntervalTooSmall:
 		least := seconds(headerValue(res, "Min-SE"))
-		if d.interval <= 0 || least <= d.interval {
+		if d.interval <= 0 || least <= d.minSE {
 			return nil, nil // it wants no more than it was given
 		}
-		d.interval, d.minSE = least, least
+		d.interval, d.minSE = max(d.interval, least), least
 		next := repeat(req)
 		d.cseq++
 		next.CSeq().SeqNo = d.cseq

@@ -195,7 +195,7 @@ func (l *Layer) response(res *sip.Response, from transport.Target) {
 	switch {
 	case c == nil:
 		l.stray(res, from)
-	case c.to.Network != from.Network || c.to.Addr.Addr() != from.Addr.Addr(), !c.fits(res):
+	case c.to.Network != from.Network || c.to.Addr.Addr().Unmap() != from.Addr.Addr(), !c.fits(res):
 		l.count.stray.Add(1)
 	default:
 		l.current = c.drop
