@@ -17,7 +17,7 @@ func startCallee(t *testing.T, port int, scenario string) *process {
 	}
 	dir := t.TempDir()
 	return start(t, dir, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mp", strconv.Itoa(freePort(t)),
-		"-m", "1", "-nostdin", "-timeout", "40", "-timeout_error", "-trace_err", "-error_file", filepath.Join(dir, "errors.log"))
+		"-m", "1", "-nr", "-nostdin", "-timeout", "40", "-timeout_error", "-trace_err", "-error_file", filepath.Join(dir, "errors.log"))
 }
 
 // waitScenario waits until the callee has seen all that its scenario wants.
@@ -47,7 +47,7 @@ func TestCalleesThatBehaveBadly(t *testing.T) {
 		{scenario: "noanswer", hangupAt: "ringing", status: "canceled", reason: "api_hangup"},
 		{scenario: "crossing", hangupAt: "ringing", status: "canceled", reason: "api_hangup"},
 		{scenario: "fork", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
-		{scenario: "lostack", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
+		{scenario: "lostack", status: "completed", reason: "remote_bye"},
 		{scenario: "many18x", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
 	}
 	for _, test := range tests {
