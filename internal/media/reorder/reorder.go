@@ -20,14 +20,14 @@ const (
 	// maxJump is the largest step of the sequence that is still the same stream.
 	maxJump = 3000
 
-	waitFirst = 40 * time.Millisecond
-	waitMin   = 20 * time.Millisecond
-	waitMax   = 120 * time.Millisecond
-	// waitStep bounds how much one late packet adds, beside waitExtra.
-	waitStep  = 40 * time.Millisecond
-	waitExtra = 5 * time.Millisecond
-	// waitDecay is what the wait loses per second.
-	waitDecay = time.Millisecond
+	firstWait    = 40 * time.Millisecond
+	shortestWait = 20 * time.Millisecond
+	longestWait  = 120 * time.Millisecond
+	// stepWait bounds how much one late packet adds, beside extraWait.
+	stepWait  = 40 * time.Millisecond
+	extraWait = 5 * time.Millisecond
+	// decayWait is what the wait loses per second.
+	decayWait = time.Millisecond
 
 	// stallAfter is how long nothing may come before pauses are reported.
 	stallAfter = 200 * time.Millisecond
@@ -82,7 +82,7 @@ type farewell struct {
 
 // New returns an empty buffer for streams with this RTP clock, in Hz.
 func New(clock int, sink Sink) *Buffer {
-	return &Buffer{sink: sink, clock: max(clock, 1), wait: waitFirst}
+	return &Buffer{sink: sink, clock: max(clock, 1), wait: firstWait}
 }
 
 // Counts returns the counters.
@@ -199,13 +199,13 @@ func (b *Buffer) late(now time.Time, p Packet) {
 	f.used = false
 	b.counts.Late++
 	b.decay(now)
-	b.wait = min(b.wait+min(now.Sub(f.at), waitStep)+waitExtra, waitMax)
+	b.wait = min(b.wait+min(now.Sub(f.at), stepWait)+extraWait, longestWait)
 }
 
 func (b *Buffer) decay(now time.Time) {
 	if !b.decayed.IsZero() {
-		lost := time.Duration(now.Sub(b.decayed).Seconds() * float64(waitDecay))
-		b.wait = max(b.wait-lost, waitMin)
+		lost := time.Duration(now.Sub(b.decayed).Seconds() * float64(decayWait))
+		b.wait = max(b.wait-lost, shortestWait)
 	}
 	b.decayed = now
 }

@@ -92,23 +92,35 @@ func TestPacketsComeOutInOrder(t *testing.T) {
 			at(0, 0), at(40, 2), {ms: 60, seq: 900, ts: 77, ssrc: 5}, {ms: 80, seq: 901, ts: 77 + 160, ssrc: 5},
 		}, []int{0, -160, 2, restart, 900 & 255, 901 & 255}},
 		{"a jump of the sequence begins anew", []event{at(0, 0), at(20, 1), at(40, 9000), at(60, 9001)}, []int{0, 1, restart, 9000 & 255, 9001 & 255}},
-		{"a jump of the timestamp begins anew", []event{at(0, 0), at(20, 1), {ms: 40, seq: 2, ts: 999999}, {ms: 60, seq: 3, ts: 999999 + 160}},
-			[]int{0, 1, restart, 2, 3}},
+		{
+			"a jump of the timestamp begins anew",
+			[]event{at(0, 0), at(20, 1), {ms: 40, seq: 2, ts: 999999}, {ms: 60, seq: 3, ts: 999999 + 160}},
+			[]int{0, 1, restart, 2, 3},
+		},
 		{"a sequence that falls back while time goes on begins anew", []event{
 			at(0, 500), at(20, 501), {ms: 40, seq: 0, ts: 502 * 160}, {ms: 60, seq: 1, ts: 503 * 160},
 		}, []int{500 & 255, 501 & 255, restart, 0, 1}},
-		{"a stream played again from far behind begins anew after one packet", []event{at(0, 500), at(20, 501), at(40, 100), at(60, 101), at(80, 102)},
-			[]int{500 & 255, 501 & 255, restart, 101, 102}},
+		{
+			"a stream played again from far behind begins anew after one packet",
+			[]event{at(0, 500), at(20, 501), at(40, 100), at(60, 101), at(80, 102)},
+			[]int{500 & 255, 501 & 255, restart, 101, 102},
+		},
 		{"digits keep their place but have no samples", []event{
 			at(0, 0), {ms: 20, seq: 1, ts: 160, kind: Other}, {ms: 40, seq: 2, ts: 160, kind: Other}, {ms: 60, seq: 3, ts: 3 * 160},
 		}, []int{0, pause - 320, 3}},
-		{"a long loss is bridged while it lasts", []event{at(0, 0), {ms: 400, seq: 20, ts: 20 * 160}, {ms: 440, seq: -1}},
+		{
+			"a long loss is bridged while it lasts",
+			[]event{at(0, 0), {ms: 400, seq: 20, ts: 20 * 160}, {ms: 440, seq: -1}},
 			[]int{
 				0, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160, pause - 160,
 				-8 * 160, 20,
-			}},
-		{"comfort noise is bridged at once", []event{at(0, 0), {ms: 20, seq: 1, ts: 160, kind: Comfort}, {ms: 79, seq: -1}},
-			[]int{0, pause - 160, pause - 160, pause - 160}},
+			},
+		},
+		{
+			"comfort noise is bridged at once",
+			[]event{at(0, 0), {ms: 20, seq: 1, ts: 160, kind: Comfort}, {ms: 79, seq: -1}},
+			[]int{0, pause - 160, pause - 160, pause - 160},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, _ := run(c.events)

@@ -78,7 +78,7 @@ func TestAnAttackerGetsAtMostFivePacketsWhileTheAddressIsLearned(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var l Latch
 	l.Describe(now, netip.MustParseAddrPort("10.0.0.5:4000"))
-	real := netip.MustParseAddrPort("203.0.113.9:5555")
+	farEnd := netip.MustParseAddrPort("203.0.113.9:5555")
 	heard, seq := 0, uint16(0)
 	// 50 forged sources spray packets between those of the far end.
 	for i := range 100 {
@@ -88,15 +88,15 @@ func TestAnAttackerGetsAtMostFivePacketsWhileTheAddressIsLearned(t *testing.T) {
 				heard++
 			}
 		}
-		l.Accept(now, real, Header{Sequence: seq, SSRC: 1})
+		l.Accept(now, farEnd, Header{Sequence: seq, SSRC: 1})
 		seq++
 		now = now.Add(20 * time.Millisecond)
 	}
 	if heard > 5 {
 		t.Errorf("%d packets of the attacker were heard, want at most 5", heard)
 	}
-	if l.Active() != real {
-		t.Errorf("sends to %s, want %s", l.Active(), real)
+	if l.Active() != farEnd {
+		t.Errorf("sends to %s, want %s", l.Active(), farEnd)
 	}
 }
 

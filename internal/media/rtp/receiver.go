@@ -79,7 +79,12 @@ func (r *Receiver) restart(now time.Time, h Header) {
 }
 
 // delay is the interarrival jitter of RFC 3550 A.8: "J += (1/16) * (|D| - J)".
+// Packets that share a timestamp, as those of a digit do (RFC 4733 2.2.2), say
+// nothing about it after the first.
 func (r *Receiver) delay(now time.Time, h Header) {
+	if h.Timestamp == r.timestamp {
+		return
+	}
 	r.sent += int64(int32(h.Timestamp - r.timestamp))
 	transit := r.arrival(now) - r.sent
 	d := transit - r.transit

@@ -56,6 +56,21 @@ func TestJitterIsWhatRFC3550Computes(t *testing.T) {
 	}
 }
 
+func TestDigitsAreNoJitter(t *testing.T) {
+	r := NewReceiver(8000)
+	now := time.Unix(1000, 0)
+	for i := range 100 {
+		ts := uint32(i) * 160
+		if i >= 40 && i < 60 { // one digit of 400 ms
+			ts = 40 * 160
+		}
+		r.Packet(now.Add(time.Duration(i)*20*time.Millisecond), Header{Sequence: uint16(i), Timestamp: ts})
+	}
+	if r.Jitter() != 0 || r.Lost() != 0 {
+		t.Errorf("jitter %v, lost %d; want none", r.Jitter(), r.Lost())
+	}
+}
+
 func TestAnotherSSRCDoesNotLookLikeLoss(t *testing.T) {
 	r := NewReceiver(8000)
 	now := time.Unix(1000, 0)

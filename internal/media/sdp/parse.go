@@ -3,6 +3,7 @@ package sdp
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -129,9 +130,9 @@ func (d *description) firstAudio() int {
 // none, of the session.
 func (d *description) attribute(m *media, key string) (string, bool) {
 	for _, list := range [][]attribute{m.attributes, d.attributes} {
-		for i := len(list) - 1; i >= 0; i-- {
-			if list[i].key == key {
-				return list[i].value, true
+		for _, a := range slices.Backward(list) {
+			if a.key == key {
+				return a.value, true
 			}
 		}
 	}
@@ -143,10 +144,10 @@ func (d *description) attribute(m *media, key string) (string, bool) {
 // the default". RFC 8866 6.7.
 func (d *description) direction(m *media) string {
 	for _, list := range [][]attribute{m.attributes, d.attributes} {
-		for i := len(list) - 1; i >= 0; i-- {
-			switch list[i].key {
+		for _, a := range slices.Backward(list) {
+			switch a.key {
 			case SendRecv, SendOnly, RecvOnly, Inactive:
-				return list[i].key
+				return a.key
 			}
 		}
 	}

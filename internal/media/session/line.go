@@ -106,6 +106,8 @@ func (s *Session) send(now time.Time) {
 func (s *Session) maySend(now time.Time) bool {
 	to := s.latch.Active()
 	switch {
+	case s.remote.Addr.Addr().IsUnspecified():
+		return false // even if the far end is heard from elsewhere
 	case !to.IsValid() || to.Addr().IsUnspecified() || to.Port() == 0:
 		return false
 	case s.remote.Direction == sdp.Inactive:

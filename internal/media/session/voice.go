@@ -157,6 +157,7 @@ func (v *voice) follow() error {
 // say converts samples to the wire, piece by piece.
 func (s *Session) say(now time.Time, v *voice, data []byte) {
 	if v.format.DropEarly && s.answered.IsZero() {
+		s.early.discarded += int64(len(data)) / int64(v.encoding.bytes()) * earlyBytesPerMS * 1000 / int64(v.rate)
 		return
 	}
 	if v.encoding != PCM16 && v.rate == wireRate && s.started {
