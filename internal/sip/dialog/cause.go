@@ -56,6 +56,8 @@ type Cause struct {
 }
 
 // reasons maps final answers to reasons; what is missing goes by its class.
+//
+//nolint:gochecknoglobals // a table that never changes
 var reasons = map[int]string{
 	401: ReasonUnauthorized, 407: ReasonUnauthorized,
 	402: ReasonPayment,
@@ -72,9 +74,13 @@ var reasons = map[int]string{
 
 // vague are the codes that gateways use for many causes of the telephone
 // network; the Q.850 cause says more.
+//
+//nolint:gochecknoglobals // a table that never changes
 var vague = map[int]bool{403: true, 408: true, 480: true, 487: true, 500: true, 502: true, 503: true, 504: true, 603: true}
 
 // q850 maps causes of ITU-T Q.850.
+//
+//nolint:gochecknoglobals // a table that never changes
 var q850 = map[int]string{
 	1: ReasonNotFound, 2: ReasonUnreachable, 3: ReasonUnreachable, 22: ReasonNotFound,
 	17: ReasonBusy,

@@ -68,7 +68,7 @@ func (l *leg) change(s *transaction.Server) {
 // a randomly chosen value of between 0 and 10 seconds" (section 14.2).
 func (l *leg) tooEarly(s *transaction.Server) {
 	res := l.d.ua.response(s, sip.StatusInternalServerError)
-	res.AppendHeader(sip.NewHeader("Retry-After", strconv.Itoa(rand.IntN(11))))
+	res.AppendHeader(sip.NewHeader("Retry-After", strconv.Itoa(rand.IntN(11)))) //nolint:gosec // spreads retries, hides nothing
 	s.Respond(res)
 }
 

@@ -46,7 +46,7 @@ type fakeDigest struct{}
 
 func (fakeDigest) Answer(req *sip.Request, res *sip.Response) (sip.Header, error) {
 	want, give := "WWW-Authenticate", "Authorization"
-	if res.StatusCode == 407 {
+	if res.StatusCode == sip.StatusProxyAuthRequired {
 		want, give = "Proxy-Authenticate", "Proxy-Authorization"
 	}
 	value := headerValue(res, want)
@@ -64,7 +64,6 @@ type world struct {
 	peer  *siptest.Peer
 	layer *transaction.Layer
 	ua    *UA
-	path  func() (registration.Path, error)
 	stop  func()
 }
 

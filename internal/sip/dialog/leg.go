@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -59,8 +60,8 @@ func (l *leg) learn(res *sip.Response) {
 	l.to = sip.HeaderClone(res.To()).(*sip.ToHeader)
 	l.routes = nil
 	records := res.GetHeaders("Record-Route")
-	for i := len(records) - 1; i >= 0; i-- {
-		if r, ok := records[i].(*sip.RecordRouteHeader); ok {
+	for _, h := range slices.Backward(records) {
+		if r, ok := h.(*sip.RecordRouteHeader); ok {
 			l.routes = append(l.routes, *r.Address.Clone())
 		}
 	}
@@ -233,7 +234,7 @@ func (l *leg) bye() {
 	l.byed = true
 	l.stopTimers()
 	l.d.busy++
-	l.do(l.request(sip.BYE), func(res *sip.Response, err error) {
+	l.do(l.request(sip.BYE), func(_ *sip.Response, err error) {
 		if err != nil {
 			l.d.ua.cfg.Logger.Warn("no answer to bye", "call_id", l.d.id, "error", err)
 		}

@@ -5,9 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/emiago/sipgo/sip"
+	"github.com/google/go-cmp/cmp"
 
 	"phonesocket/internal/sip/registration"
 	"phonesocket/internal/sip/siptest"
@@ -137,19 +136,20 @@ func TestAChallengeOfAStrangerWithinACallIsNotAnswered(t *testing.T) {
 
 func TestTheContactFollowsTheViewOfTheOutside(t *testing.T) {
 	port := 1024
-	path := func() (registration.Path, error) {
-		return registration.Path{
-			Target:  transport.Target{Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.1:5060")},
-			Contact: sip.Uri{Scheme: "sip", User: "alice", Host: "203.0.113.9", Port: port},
-		}, nil
-	}
 	run(t, func(w *world) {
 		c := w.talk()
 		wantSame(t, "Contact of invite", c.invite.Header("Contact"), "<sip:alice@203.0.113.9:1024>")
 		w.layer.Do(func() { port = 2048 })
 		w.peer.Say(siptest.Within(c.invite, "b", "INVITE", 5))
 		wantSame(t, "Contact of the 200", w.peer.Want("200").Header("Contact"), "<sip:alice@203.0.113.9:2048>")
-	}, func(c *Config) { c.Path = path })
+	}, func(c *Config) {
+		c.Path = func() (registration.Path, error) {
+			return registration.Path{
+				Target:  transport.Target{Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.1:5060")},
+				Contact: sip.Uri{Scheme: "sip", User: "alice", Host: "203.0.113.9", Port: port},
+			}, nil
+		}
+	})
 }
 
 func TestWithoutAPathNothingIsSent(t *testing.T) {

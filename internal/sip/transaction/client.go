@@ -281,6 +281,7 @@ func (c *Client) failure(res *sip.Response) {
 		c.on(Result{Response: res})
 	case completed:
 		c.layer.cfg.Transport.Send(c.to, c.ack)
+	default: // after a 2xx there is nothing to acknowledge any more
 	}
 }
 

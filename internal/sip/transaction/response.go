@@ -37,6 +37,8 @@ func NewResponse(req *sip.Request, code int, reason string) *sip.Response {
 }
 
 // phrases are those of RFC 3261 section 21 that we send.
+//
+//nolint:gochecknoglobals // a table that never changes
 var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK",
 	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",

@@ -55,19 +55,17 @@ func (r *reader) datagram(data []byte, from Target, local netip.AddrPort) {
 }
 
 // message parses one whole message and hands it on; a broken one is counted.
-// It reports whether the message was good.
-func (r *reader) message(data []byte, from Target, local netip.AddrPort) bool {
+func (r *reader) message(data []byte, from Target, local netip.AddrPort) {
 	msg, err := r.parse(data)
 	if err != nil {
 		r.guard.malformed.Add(1)
 		r.guard.report(r.now(), err.Error(), from.Addr.Addr())
-		return false
+		return
 	}
 	msg.SetTransport(strings.ToUpper(from.Network))
 	msg.SetSource(from.Addr.String())
 	r.guard.received.Add(1)
 	r.receive(Incoming{Msg: msg, From: from, Local: local})
-	return true
 }
 
 // Parse reads one whole message and validates it. It never panics, and its
@@ -125,13 +123,6 @@ func checkBytes(data []byte) error {
 	return nil
 }
 
-// single lists the headers that a message must have exactly once
-// (RFC 3261 sections 8.1.1 and 20).
-var single = [...]string{"from", "to", "call-id", "cseq"}
-
-// compact maps their short forms (RFC 3261 section 7.3.3).
-var compact = map[string]string{"f": "from", "t": "to", "i": "call-id", "v": "via"}
-
 // Validate checks that a message has the headers that everything else relies
 // on: Via with a branch, From with a tag, To, Call-ID and CSeq. "A valid SIP
 // request formulated by a UAC MUST, at a minimum, contain the following header
@@ -163,23 +154,24 @@ func Validate(msg sip.Message) error {
 	return checkValues(msg, method)
 }
 
+// checkSingles wants the headers of RFC 3261 section 8.1.1 that cannot be
+// repeated exactly once, in long or compact form (section 7.3.3).
 func checkSingles(all []sip.Header) error {
-	var count [len(single)]int
+	var from, to, callID, cseq int
 	for _, h := range all {
-		name := strings.ToLower(h.Name())
-		if long, ok := compact[name]; ok {
-			name = long
-		}
-		for i, want := range single {
-			if name == want {
-				count[i]++
-			}
+		switch strings.ToLower(h.Name()) {
+		case "from", "f":
+			from++
+		case "to", "t":
+			to++
+		case "call-id", "i":
+			callID++
+		case "cseq":
+			cseq++
 		}
 	}
-	for i, n := range count {
-		if n != 1 {
-			return fmt.Errorf("%w: header %s is there %d times instead of once", errMalformed, single[i], n)
-		}
+	if from != 1 || to != 1 || callID != 1 || cseq != 1 {
+		return fmt.Errorf("%w: From, To, Call-ID and CSeq are there %d, %d, %d and %d times instead of once", errMalformed, from, to, callID, cseq)
 	}
 	return nil
 }

@@ -219,7 +219,7 @@ func (t *Transport) close() {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-	t.udp.Close()
+	_ = t.udp.Close()
 }
 
 // Send sends one message. It never blocks; what fails comes back through

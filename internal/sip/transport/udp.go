@@ -15,31 +15,31 @@ import (
 // does not fit is a lost datagram, and those are repeated.
 const sendPatience = 20 * time.Millisecond
 
+// maxReadFailures in a row mean that the socket is broken.
+const maxReadFailures = 100
+
 // readUDP hands the datagrams to the reader, one after the other. It ends when
 // the socket is closed.
 func (t *Transport) readUDP(ctx context.Context) error {
 	buf := make([]byte, 65535)
+	failures := 0
 	for {
 		n, src, err := t.udp.ReadFromUDPAddrPort(buf)
-		switch {
-		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return nil
-		case err != nil:
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return nil //nolint:nilerr // the socket was closed in order to end this
+		}
+		if err != nil {
 			// A socket that listens may report the ICMP error of an earlier
 			// datagram: that is no reason to stop listening.
-			if !isTransient(err) {
+			if failures++; failures > maxReadFailures {
 				return fmt.Errorf("read sip socket: %w", err)
 			}
 			continue
 		}
+		failures = 0
 		from := Target{Network: UDP, Addr: unmap(src)}
 		t.reader.datagram(buf[:n], from, t.bound)
 	}
-}
-
-func isTransient(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op)
 }
 
 func (t *Transport) sendUDP(to Target, msg []byte) {
@@ -83,7 +83,7 @@ func routeTo(to netip.AddrPort, fallback netip.Addr) netip.Addr {
 	if err != nil {
 		return fallback
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	return unmap(conn.LocalAddr().(*net.UDPAddr).AddrPort()).Addr()
 }
 
