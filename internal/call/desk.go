@@ -11,8 +11,9 @@ import (
 	"phonesocket/internal/sip/dialog"
 )
 
-// hangupWait is how long Hangup waits for the other side to confirm.
-const hangupWait = 2 * time.Second
+// hangupWait is how long Hangup waits for the other side to confirm; SIP gives
+// up on one that does not after 2 s.
+const hangupWait = 3 * time.Second
 
 // Limits of a page of a list.
 const (

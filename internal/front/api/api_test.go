@@ -457,7 +457,7 @@ func TestReadyAndRegistrationsSayWhatToDo(t *testing.T) {
 	cfg.Ready = func() error {
 		return &call.Error{Class: call.Unavailable, Code: "not_registered", Message: "Check SIP_PASSWORD."}
 	}
-	until := testTime.Add(time.Hour)
+	until := testTime.Add(time.Hour + time.Microsecond).In(time.FixedZone("CET", 3600))
 	cfg.Registrations = func() []Registration {
 		return []Registration{{Account: "main", State: "failed", Since: testTime, ExpiresAt: &until, Code: 403, Advice: "Check SIP_PASSWORD."}}
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -226,7 +227,22 @@ func (s *server) ended(ctx context.Context) func(call.Call, error) (*hangupOutpu
 func (s *server) registrations(context.Context, *struct{}) (*registrationsOutput, error) {
 	out := &registrationsOutput{}
 	out.Body.Registrations = append([]Registration{}, s.cfg.Registrations()...)
+	for i := range out.Body.Registrations {
+		r := &out.Body.Registrations[i]
+		r.Since, r.ExpiresAt, r.NextTry = stamp(r.Since), optionalStamp(r.ExpiresAt), optionalStamp(r.NextTry)
+	}
 	return out, nil
+}
+
+// stamp is a time as the interface shows it: UTC, in milliseconds.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+func optionalStamp(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	at := stamp(*t)
+	return &at
 }
 
 func (s *server) health(context.Context, *struct{}) (*healthOutput, error) {

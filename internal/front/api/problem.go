@@ -168,7 +168,10 @@ func fromModel(e *huma.ErrorModel) *Problem {
 		p.Errors = append(p.Errors, f)
 		all = append(all, strings.TrimPrefix(f.Location+": ", ": ")+f.Message)
 	}
-	p.Detail = "The request makes no sense: " + strings.Join(all, "; ") + "."
+	p.Detail = "The request makes no sense: " + strings.Join(all, "; ")
+	if !strings.HasSuffix(p.Detail, "?") {
+		p.Detail += "."
+	}
 	return p
 }
 
