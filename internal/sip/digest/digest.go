@@ -119,13 +119,6 @@ func (c *Client) Again(req *sip.Request) (sip.Header, bool) {
 	return c.credentials(n, req), true
 }
 
-// Forget drops the nonce that [Client.Again] would use for a method.
-func (c *Client) Forget(method sip.RequestMethod) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.last, method)
-}
-
 // Apply puts credentials into a request in place of older ones of the same name.
 func Apply(req *sip.Request, h sip.Header) {
 	for req.RemoveHeader(h.Name()) {

@@ -1,10 +1,13 @@
 package registration
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -13,8 +16,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
+	"phonesocket/internal/sip/account"
 	"phonesocket/internal/sip/resolve"
 	"phonesocket/internal/sip/siptest"
+	"phonesocket/internal/sip/transaction"
 	"phonesocket/internal/sip/transport"
 )
 
@@ -33,7 +40,7 @@ func two() *zone {
 	}
 }
 
-// TestTimerF is RFC 3261 section 17.1.2.2 and RFC 3263 section 4.3.
+// TestAfterTimerFTheNextAddressIsTried is RFC 3261 section 17.1.2.2 and RFC 3263 section 4.3.
 func TestAfterTimerFTheNextAddressIsTried(t *testing.T) {
 	inBubble(t, options{dns: two()}, func(b *bench) {
 		start := time.Now()
@@ -48,6 +55,11 @@ func TestAfterTimerFTheNextAddressIsTried(t *testing.T) {
 		b.wantState(StateRegistered)
 		if p, err := b.reg.Path(); err != nil || p.Target.Addr != mustAddrPort("192.0.2.2:5062") {
 			t.Errorf("path %+v, %v", p, err)
+		}
+		for addr, want := range map[string]bool{"192.0.2.1": true, "192.0.2.2": true, "::ffff:192.0.2.2": true, "192.0.2.3": false} {
+			if got := b.reg.Knows(mustAddr(addr)); got != want {
+				t.Errorf("knows %s: %v, want %v", addr, got, want)
+			}
 		}
 		// What works is kept.
 		if m := b.next(time.Minute); m.To.Addr != mustAddrPort("192.0.2.2:5062") {
@@ -104,7 +116,7 @@ func TestTheWayStaysWhileTheLeaseRunsAndEndsWithIt(t *testing.T) {
 	})
 }
 
-// TestDeadRegistrar: dead for ten minutes, registered again within 5 s, no storm.
+// TestADeadRegistrarFindsUsWithinFiveSecondsOfItsReturn holds that dead for ten minutes, registered again within 5 s, no storm.
 func TestADeadRegistrarFindsUsWithinFiveSecondsOfItsReturn(t *testing.T) {
 	for name, dead := range map[string]func(b *bench, on bool){
 		"silent over udp": func(b *bench, on bool) { b.Lose(func(message) bool { return on }) },
@@ -153,7 +165,7 @@ func TestADeadRegistrarFindsUsWithinFiveSecondsOfItsReturn(t *testing.T) {
 	}
 }
 
-// TestFlowDead is RFC 5626 section 4.4.1: a dead connection is replaced within 2 s.
+// TestADeadConnectionIsReplacedWithinTwoSeconds is RFC 5626 section 4.4.1: a dead connection is replaced within 2 s.
 func TestADeadConnectionIsReplacedWithinTwoSeconds(t *testing.T) {
 	for _, network := range []string{"tcp", "tls"} {
 		inBubble(t, options{network: network}, func(b *bench) {
@@ -198,6 +210,61 @@ func TestTheDeathOfSomebodyElsesConnectionIsNotOurs(t *testing.T) {
 		b.None(time.Minute)
 		b.wantState(StateRegistered)
 	})
+}
+
+func TestARefusedRefreshEndsTheWayAtOnce(t *testing.T) {
+	inBubble(t, options{}, func(b *bench) {
+		b.register(600)
+		b.reply(b.next(10*time.Minute), 403)
+		b.wantFailure(CauseForbidden, 403)
+		if _, err := b.reg.Path(); !errors.Is(err, ErrNoPath) {
+			t.Errorf("path error %v, want %v", err, ErrNoPath)
+		}
+	})
+}
+
+// TestEachKindOfFailureHasItsOwnBackOff holds that a long outage does not make the first pause of another failure long.
+func TestEachKindOfFailureHasItsOwnBackOff(t *testing.T) {
+	inBubble(t, options{}, func(b *bench) {
+		for range 8 {
+			b.reply(b.next(time.Minute), 500)
+		}
+		b.reply(b.next(time.Minute), 403)
+		b.None(time.Minute)
+		b.reply(b.next(16*time.Second), 500)
+		b.next(5 * time.Second)
+	})
+}
+
+// TestACertificateThatDoesNotFitIsExplained uses real handshakes: what the advice depends on is what package tls says.
+func TestACertificateThatDoesNotFitIsExplained(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	broken := make(chan error, 1)
+	tr, err := transport.New(transport.Config{
+		Bind: mustAddrPort("127.0.0.1:0"), Receive: func(transport.Incoming) {}, Logger: slog.New(slog.DiscardHandler),
+		Broken: func(_ transport.Target, err error) { broken <- err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- tr.Run(ctx) }()
+	for name, want := range map[string]string{"example.com": "SIP_TLS_CA", "sip.example.org": "SIP_TLS_SERVER_NAME"} {
+		to := transport.Target{Network: "tls", Addr: mustAddrPort(server.Listener.Addr().String()), ServerName: name}
+		tr.Send(to, []byte("x"))
+		f := unreachable(to, fmt.Errorf("%w: %w", transaction.ErrTransport, <-broken))
+		if f.cause != CauseTLS || !strings.Contains(f.advice, want) || !strings.HasPrefix(f.reason, "TLS to "+to.Addr.String()+": x509: ") {
+			t.Errorf("%s: cause %s, reason %q, advice %q", name, f.cause, f.reason, f.advice)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestANameThatDoesNotExistIsNamed(t *testing.T) {
@@ -282,7 +349,7 @@ func TestSecondsAreReadAsRegistrarsWriteThem(t *testing.T) {
 	}
 }
 
-// TestClockSteps: nothing may be decided by the wall clock. The bubble cannot step
+// TestStepsOfTheWallClockDoNoHarm holds that nothing may be decided by the wall clock. The bubble cannot step
 // it, so the registration gets a clock that jumps.
 func TestStepsOfTheWallClockDoNoHarm(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
@@ -300,6 +367,42 @@ func TestStepsOfTheWallClockDoNoHarm(t *testing.T) {
 			b.accept(m, 60)
 			synctest.Wait()
 			b.wantState(StateRegistered)
+		}
+	})
+}
+
+// FuzzAnswer reads what a registrar may write into the headers that we look at.
+func FuzzAnswer(f *testing.F) {
+	f.Add("<sip:alice@203.0.113.9:1024;rinstance=1>;expires=60", "600", "203.0.113.9", "1024")
+	f.Add(`"a, b" <sip:%61lice@[2001:db8::1]>;expires="60", <sip:bob@x>`, "60 (comment)", "[2001:db8::1]", "0")
+	f.Add("*", "-1", "0.0.0.0", "70000")
+	f.Add("<sip:alice@h;;=;rinstance>;=;expires", "99999999999999", "x", "x")
+	f.Fuzz(func(t *testing.T, contact, expires, received, rport string) {
+		text := "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK1;received=" + received + ";rport=" + rport +
+			"\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\nContact: " + contact +
+			"\r\nExpires: " + expires + "\r\nRetry-After: " + expires + "\r\nContent-Length: 0\r\n\r\n"
+		msg, err := transport.Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		res, ok := msg.(*sip.Response)
+		if !ok {
+			return
+		}
+		r := New(Config{Account: account.Account{User: "alice", Server: "sip.example.org"}, Transport: &bench{local: mustAddrPort("198.51.100.7:5070")}})
+		r.contact = r.wanted()
+		r.learn(res)
+		if r.outside.IsValid() && (r.outside.Port() == 0 || r.outside.Addr().IsUnspecified()) {
+			t.Fatalf("outside %s", r.outside)
+		}
+		if lease, ok := r.binding(res); ok && (lease <= 0 || lease > maxSeconds*time.Second) {
+			t.Fatalf("lease %s", lease)
+		}
+		if d := retryAfter(res); d < 0 || d > maxRetryAfter {
+			t.Fatalf("retry after %s", d)
+		}
+		if u := r.wanted(); strings.ContainsAny(u.String(), "\r\n <>") {
+			t.Fatalf("contact %q", u.String())
 		}
 	})
 }

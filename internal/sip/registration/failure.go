@@ -234,6 +234,9 @@ func explainTLS(f *failure, to transport.Target, err error) bool {
 		return false
 	}
 	f.cause, f.class = CauseTLS, server
+	if errors.As(err, &verify) {
+		err = verify.Err
+	}
 	f.reason = fmt.Sprintf("TLS to %s: %v", to.Addr, err)
 	return true
 }

@@ -116,6 +116,7 @@ func (r *Registration) resolved(targets []resolve.Target, err error) {
 		return
 	case err == nil:
 		r.targets = targets
+		r.publish(func(*Status) {})
 	case len(r.targets) > 0:
 		r.targets = r.cfg.Resolver.Order(r.cfg.TimeNow(), r.targets)
 	default:
@@ -246,7 +247,6 @@ func (r *Registration) fail(f failure) {
 	r.quiet()
 	d := r.backoff(f)
 	if f.class == refused || f.class == slow {
-		r.cfg.Digest.Forget(sip.REGISTER)
 		r.unhold()
 	} else if r.held {
 		// The binding may still stand, but the next try looks for an address that works.

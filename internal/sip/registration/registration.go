@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,8 @@ type Registration struct {
 type view struct {
 	status Status
 	path   Path
-	err    error // why there is no path
+	err    error        // why there is no path
+	peers  []netip.Addr // of the server, as DNS gave them last
 }
 
 // New returns a registration; nothing is sent before Run. An account that cannot
@@ -149,6 +151,12 @@ func (r *Registration) Path() (Path, error) {
 	p.Contact = *p.Contact.Clone()
 	p.Route = r.acc.Routes()
 	return p, nil
+}
+
+// Knows reports whether an address is one of those that the account's server
+// resolves to: nobody else has a reason to send us requests. Any goroutine.
+func (r *Registration) Knows(addr netip.Addr) bool {
+	return slices.Contains(r.seen.Load().peers, addr.Unmap())
 }
 
 // Status returns the state as it is now. Any goroutine.

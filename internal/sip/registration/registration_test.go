@@ -104,7 +104,7 @@ func TestA407IsAnsweredToo(t *testing.T) {
 	})
 }
 
-// TestStaleNonce is RFC 7616 section 3.3: stale=true is retried with the new nonce.
+// TestStaleNonceIsRetriedWithTheNewOne is RFC 7616 section 3.3: stale=true is retried with the new nonce.
 func TestStaleNonceIsRetriedWithTheNewOne(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		b.challenge(b.Want("REGISTER"), "")
@@ -129,7 +129,7 @@ func TestAnEndlessStaleNonceIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestWrongPassword: one authenticated try per cycle, then at least 60 s, for ever.
+// TestAWrongPasswordIsTriedOncePerCycleAndNotOftenerThanEveryMinute holds that one authenticated try per cycle, then at least 60 s, for ever.
 func TestAWrongPasswordIsTriedOncePerCycleAndNotOftenerThanEveryMinute(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		var tries []time.Time
@@ -184,7 +184,7 @@ func TestAChallengeThatCannotBeAnsweredIsNamed(t *testing.T) {
 	})
 }
 
-// TestMinExpires is RFC 3261 section 10.2.8.
+// TestA423IsObeyed is RFC 3261 section 10.2.8.
 func TestA423IsObeyed(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		b.challenge(b.Want("REGISTER"), "")
@@ -212,7 +212,7 @@ func TestA423WithoutMinExpiresIsExplained(t *testing.T) {
 	})
 }
 
-// TestRetryAfter is RFC 3261 section 20.33.
+// TestRetryAfterIsNotUndercut is RFC 3261 section 20.33.
 func TestRetryAfterIsNotUndercut(t *testing.T) {
 	for _, code := range []int{500, 503} {
 		inBubble(t, options{}, func(b *bench) {
@@ -284,7 +284,7 @@ func TestARedirectionIsNotFollowed(t *testing.T) {
 	})
 }
 
-// TestShorterLease is RFC 3261 section 10.2.4: the registrar decides how long the lease is.
+// TestAShorterLeaseIsObeyedAndRefreshedInTimeWithJitter is RFC 3261 section 10.2.4: the registrar decides how long the lease is.
 func TestAShorterLeaseIsObeyedAndRefreshedInTimeWithJitter(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		last := b.register(60)
@@ -347,7 +347,7 @@ func TestTheLeaseMayStandInTheExpiresHeader(t *testing.T) {
 	})
 }
 
-// TestOwnBinding is RFC 3261 section 10.2.4: the 200 lists the bindings of all phones.
+// TestOurOwnBindingIsFoundAmongSeveral is RFC 3261 section 10.2.4: the 200 lists the bindings of all phones.
 func TestOurOwnBindingIsFoundAmongSeveral(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		b.challenge(b.Want("REGISTER"), "")
@@ -406,7 +406,7 @@ func TestRegistrarsThatRewriteTheContactAreTolerated(t *testing.T) {
 	}
 }
 
-// TestChangedAddress: a changed received/rport makes a new Contact, the old binding is removed (RFC 3261 section 10.2.2).
+// TestAChangedAddressMakesANewContactAndRemovesTheOldOne holds that a changed received/rport makes a new Contact, the old binding is removed (RFC 3261 section 10.2.2).
 func TestAChangedAddressMakesANewContactAndRemovesTheOldOne(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		old := contacts(b.register(60))[0]
@@ -471,7 +471,7 @@ func TestAPublicAddressThatIsSetGoesIntoTheContact(t *testing.T) {
 	})
 }
 
-// TestAnswersFromElsewhere: only the registrar's own answer with our branch counts.
+// TestAnswersFromElsewhereOrWithAWrongBranchAreIgnored holds that only the registrar's own answer with our branch counts.
 func TestAnswersFromElsewhereOrWithAWrongBranchAreIgnored(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		m := b.Want("REGISTER")

@@ -44,6 +44,9 @@ func (r *Registration) publish(change func(*Status)) {
 	} else {
 		v.err = pathError(v.status)
 	}
+	for _, t := range r.targets {
+		v.peers = append(v.peers, t.Addr.Addr())
+	}
 	r.seen.Store(v)
 }
 
