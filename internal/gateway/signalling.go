@@ -63,7 +63,7 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	credentials := digest.Credentials{Username: acc.AuthUser, Password: acc.Password, Realms: acc.Realms}
 	s.registration = registration.New(registration.Config{
 		Account: acc, Layer: s.layer, Transport: s.transport, UserAgent: userAgent,
-		Resolver: resolve.New(resolve.Config{}), Digest: digest.New(credentials), Logger: log,
+		Resolver: resolve.New(resolve.Config{Accept: family(cfg.SIP.Bind.Addr())}), Digest: digest.New(credentials), Logger: log,
 	})
 	s.ua = dialog.New(dialog.Config{
 		Layer: s.layer, Account: acc, Digest: digest.New(credentials), Path: s.registration.Path,
@@ -73,6 +73,14 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 }
 
 func (s *signalling) stray(res *transaction.Response, from transport.Target) { s.ua.Stray(res, from) }
+
+// family returns which addresses a socket that is bound so can reach; nil means all.
+func family(bound netip.Addr) func(netip.Addr) bool {
+	if bound.Is4() {
+		return func(a netip.Addr) bool { return a.Unmap().Is4() }
+	}
+	return nil
+}
 
 // trusts reports whether an address belongs to the provider.
 func (s *signalling) trusts(a netip.Addr) bool { return a.IsValid() && a == s.peer() }
