@@ -42,8 +42,11 @@ func FuzzDialBody(f *testing.F) {
 // in with a token that is not the right one.
 func FuzzGuard(f *testing.F) {
 	for _, seed := range [][3]string{
-		{"http://localhost:8085", "localhost:8085", "Bearer s3cret"}, {"null", "", "Bearer"}, {"http://[::1]:80", "[::1]", "bearer  s3cret"},
-		{"https://a@b:c", "a:b:c", "Basic Og=="}, {"http://x:0", "x:0", "Bearer s3cret\x00"},
+		{"http://localhost:8085", "localhost:8085", "Bearer s3cret"},
+		{"null", "", "Bearer"},
+		{"http://[::1]:80", "[::1]", "bearer  s3cret"},
+		{"https://a@b:c", "a:b:c", "Basic Og=="},
+		{"http://x:0", "x:0", "Bearer s3cret\x00"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
