@@ -12,6 +12,7 @@ import (
 
 	"phonesocket/internal/call"
 	"phonesocket/internal/media/engine"
+	"phonesocket/internal/media/session"
 )
 
 // upgradeTimeout bounds the writing of the answer to a handshake.
@@ -36,13 +37,14 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // check looks at everything that needs no call.
 func (d door) check(r *http.Request) (query, *problem) {
-	if !sameOrigin(r) {
+	auth := d.server.cfg.Authorize
+	if !ownOrigin(r, auth == nil) {
 		return query{}, refuse(http.StatusForbidden, "foreign_origin",
 			"Pages of %.100q may not connect: the Origin must be this host.", r.Header.Get("Origin"))
 	}
-	if auth := d.server.cfg.Authorize; auth != nil {
+	if auth != nil {
 		if err := auth(r); err != nil {
-			return query{}, refuse(http.StatusUnauthorized, "unauthorized", "%s", sentence(err))
+			return query{}, unauthorized(err)
 		}
 	}
 	if r.URL.Path != "/" {
@@ -125,6 +127,7 @@ func (d door) connect(w http.ResponseWriter, r *http.Request, q query) *problem 
 		OnDone:     func(c *engine.Conn) { s.leave(c, q.call == "", d.role) },
 	})
 	s.admit(c, q.call == "", m)
+	s.cfg.Logger.Info("audio socket opened", "role", d.role.String(), "call_id", q.call, "format", q.format.Name(), "rate", q.format.Rate)
 	return nil
 }
 
@@ -176,6 +179,7 @@ func (s *Server) admit(c *engine.Conn, onLine bool, m *engine.Media) {
 // leave is called when a socket is closed.
 func (s *Server) leave(c *engine.Conn, onLine bool, role engine.Role) {
 	s.forget(c)
+	s.cfg.Logger.Info("audio socket closed", "role", role.String(), "dropped_ms", c.Dropped()*session.FrameMS)
 	if onLine && role == engine.Speak {
 		s.line.release()
 	}
@@ -189,16 +193,24 @@ func (s *Server) forget(c *engine.Conn) {
 	s.mu.Unlock()
 }
 
-// sameOrigin reports whether a request comes from a page of this host, or from no page at all.
+// ownOrigin reports whether a request comes from a page of this host, or from no page at all. With
+// samePort the page must be of this very port too.
 // "The |Origin| header field is used to protect against unauthorized cross-origin use of a WebSocket
 // server by scripts using the WebSocket API in a web browser." RFC 6455 section 1.3.
-func sameOrigin(r *http.Request) bool {
+func ownOrigin(r *http.Request, samePort bool) bool {
 	all := r.Header.Values("Origin")
 	if len(all) == 0 {
 		return true
 	}
 	u, err := url.Parse(all[0])
-	return err == nil && len(all) == 1 && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	if err != nil || len(all) > 1 || u.Host == "" {
+		return false
+	}
+	if samePort {
+		return strings.EqualFold(u.Host, r.Host)
+	}
+	own := url.URL{Host: r.Host}
+	return strings.EqualFold(u.Hostname(), own.Hostname())
 }
 
 // hasToken reports whether a comma-separated header holds a token, in any case.

@@ -2,7 +2,9 @@ package stream
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 )
 
@@ -15,18 +17,52 @@ type problem struct {
 	Code   string `json:"code"`
 	// Instance is the path asked for, without the query.
 	Instance string `json:"instance"`
+
+	header http.Header // that belongs to the refusal
 }
 
 func refuse(status int, code, format string, args ...any) *problem {
 	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
+// unauthorized makes a problem of the error of Authorize. An error that knows its status, code and
+// headers is taken at its word.
+func unauthorized(err error) *problem {
+	status, code := http.StatusUnauthorized, "unauthorized"
+	if known, ok := errors.AsType[interface {
+		error
+		GetStatus() int
+	}](err); ok {
+		status = known.GetStatus()
+	}
+	if status != http.StatusUnauthorized {
+		code = "forbidden"
+	}
+	if known, ok := errors.AsType[interface {
+		error
+		GetCode() string
+	}](err); ok {
+		code = known.GetCode()
+	}
+	p := refuse(status, code, "%s", sentence(err))
+	if known, ok := errors.AsType[interface {
+		error
+		GetHeaders() http.Header
+	}](err); ok {
+		p.header = known.GetHeaders()
+	}
+	return p
+}
+
 func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	p.Instance = r.URL.Path
 	h := w.Header()
+	maps.Copy(h, p.header)
 	switch p.Status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="phonesocket"`)
+		if h.Get("WWW-Authenticate") == "" {
+			h.Set("WWW-Authenticate", `Bearer realm="phonesocket"`)
+		}
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodGet)
 	case http.StatusUpgradeRequired:

@@ -42,8 +42,9 @@ type Calls interface {
 type Config struct {
 	Engine *engine.Engine
 	Calls  Calls
-	// Authorize decides from the headers whether a request may connect; its error is shown to the
-	// client with status 401. Nil lets everybody in.
+	// Authorize decides from the headers whether a request may connect: the token, and which ports of this
+	// host a page may come from. Its error is shown to the client, with status 401 or its own
+	// GetStatus, GetCode and GetHeaders. Nil lets everybody in but pages of other ports.
 	Authorize func(*http.Request) error
 	// EarlyLimit is how much speech is kept while the line has no call; 0 means
 	// session.DefaultEarlyLimit, negative means nothing.

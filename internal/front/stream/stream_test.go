@@ -3,7 +3,9 @@ package stream
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -68,28 +70,56 @@ func TestWhatIsWrongIsSaidBeforeTheUpgrade(t *testing.T) {
 	}
 }
 
-func TestThePageOfTheSameHostMayConnect(t *testing.T) {
-	h := newHouse(t, nil)
-	for origin, want := range map[string]bool{
-		"":           true,
-		h.listen.URL: true,
-		"https://" + h.listen.URL[len("http://"):]: true,
-		"http://127.0.0.1":                         false,
-		"http://localhost:1":                       false,
-		"file://":                                  false,
-		"http://%zz":                               false,
-	} {
-		req, _ := http.NewRequest(http.MethodGet, h.listen.URL, http.NoBody)
-		if origin != "" {
-			req.Header.Set("Origin", origin)
+func TestOnlyPagesOfThisHostMayConnect(t *testing.T) {
+	tests := []struct {
+		origin         string
+		exact, anyPort bool
+	}{
+		{"", true, true},
+		{"http://gateway.lan:8086", true, true},
+		{"https://GATEWAY.lan:8086", true, true},
+		{"http://gateway.lan:8085", false, true},
+		{"http://gateway.lan", false, true},
+		{"http://gateway.lan.evil.example:8086", false, false},
+		{"http://evil.example:8086", false, false},
+		{"null", false, false},
+		{"file://", false, false},
+		{"http://%zz", false, false},
+	}
+	for _, c := range tests {
+		r := httptest.NewRequest(http.MethodGet, "http://gateway.lan:8086/", http.NoBody)
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
 		}
-		if got := sameOrigin(req); got != want {
-			// The client fills in the host only when it sends, so it is done here.
-			req.Host = req.URL.Host
-			if got = sameOrigin(req); got != want {
-				t.Errorf("origin %q: %v, want %v", origin, got, want)
-			}
+		if got := ownOrigin(r, true); got != c.exact {
+			t.Errorf("%q on the same port: %v, want %v", c.origin, got, c.exact)
 		}
+		if got := ownOrigin(r, false); got != c.anyPort {
+			t.Errorf("%q on any port: %v, want %v", c.origin, got, c.anyPort)
+		}
+	}
+	two := httptest.NewRequest(http.MethodGet, "http://gateway.lan/", http.NoBody)
+	two.Header["Origin"] = []string{"http://gateway.lan", "http://evil.example"}
+	if ownOrigin(two, false) {
+		t.Error("a second Origin was overlooked")
+	}
+}
+
+// forbidden is an error that knows how it is to be answered.
+type forbidden struct{}
+
+func (forbidden) Error() string           { return "not from there" }
+func (forbidden) GetStatus() int          { return 403 }
+func (forbidden) GetCode() string         { return "foreign_host" }
+func (forbidden) GetHeaders() http.Header { return http.Header{"X-Why": {"dns"}} }
+
+func TestAnErrorOfAuthorizeMayKnowItsAnswer(t *testing.T) {
+	h := newHouse(t, func(c *Config) {
+		c.Authorize = func(*http.Request) error { return fmt.Errorf("check: %w", forbidden{}) }
+	})
+	p, header := h.refused(h.speak, "")
+	if p.Status != 403 || p.Code != "foreign_host" || header.Get("X-Why") != "dns" || header.Get("WWW-Authenticate") != "" {
+		t.Errorf("got %+v with %v", p, header)
 	}
 }
 

@@ -21,6 +21,14 @@ const (
 	Listen
 )
 
+// String returns the name in lower case, for logs.
+func (r Role) String() string {
+	if r == Listen {
+		return "listen"
+	}
+	return "speak"
+}
+
 // Limits of text messages, in bytes.
 const (
 	maxSpeakText  = 1 << 20

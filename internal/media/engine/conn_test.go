@@ -97,7 +97,7 @@ func TestBrokenRulesCloseWithTheirCode(t *testing.T) {
 }
 
 func TestADeadSocketIsNoticedAndFreed(t *testing.T) {
-	e := startEngine(t, Config{PingInterval: 20 * time.Millisecond, PongTimeout: 200 * time.Millisecond})
+	e := startEngine(t, Config{PingInterval: 20 * time.Millisecond, PongTimeout: 500 * time.Millisecond})
 	m, facts := openCall(t, e, "call_1")
 	conn, c := adopt(t, e, ConnConfig{Role: Speak})
 	if err := conn.Attach(m); err != nil {
@@ -117,9 +117,9 @@ func TestADeadSocketIsNoticedAndFreed(t *testing.T) {
 }
 
 func TestASocketThatAnswersPingsLives(t *testing.T) {
-	e := startEngine(t, Config{PingInterval: 10 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
+	e := startEngine(t, Config{PingInterval: 20 * time.Millisecond, PongTimeout: time.Second})
 	conn, c := adopt(t, e, ConnConfig{Role: Listen, Linger: true})
-	for end := time.Now().Add(600 * time.Millisecond); time.Now().Before(end); {
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
 		c.send(frame(ws.OpPong, true, string(c.want(ws.OpPing))))
 	}
 	select {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -112,5 +113,25 @@ func TestACallMayLeaveTheWheelInItsOwnTick(t *testing.T) {
 	}
 	if w.count != 0 {
 		t.Errorf("%d calls left", w.count)
+	}
+}
+
+func TestAWorkerWithoutCallsAndSocketsSetsNoTimer(t *testing.T) {
+	e, err := New(Config{TimeNow: func() time.Time { return testEpoch }, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := e.workers[0]
+	if got := w.untilNext(testEpoch, time.Time{}); got != time.Hour {
+		t.Errorf("an idle worker sleeps %v, want an hour", got)
+	}
+	m := &Media{}
+	w.wheel.add(testEpoch, m)
+	if got := w.untilNext(testEpoch, time.Time{}); got > period {
+		t.Errorf("a worker with a call sleeps %v, want a period at most", got)
+	}
+	w.wheel.remove(m)
+	if got := w.untilNext(testEpoch, time.Time{}); got != time.Hour {
+		t.Errorf("after its last call a worker sleeps %v, want an hour", got)
 	}
 }
