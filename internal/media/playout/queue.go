@@ -47,6 +47,8 @@ type Passed struct {
 
 // Counts says what became of the audio, in milliseconds.
 type Counts struct {
+	// WrittenMS is what was taken, without what was discarded.
+	WrittenMS                                               int64
 	PlayedMS, QueuedMS, DiscardedMS, RefusedMS, PrebufferMS int64
 	// Underruns is how often the queue ran dry in the middle of speech.
 	Underruns uint64
@@ -232,6 +234,7 @@ func (q *Queue) PopPassed() []Passed {
 // Counts returns what became of the audio so far.
 func (q *Queue) Counts() Counts {
 	return Counts{
+		WrittenMS:   q.ms(q.written),
 		PlayedMS:    q.ms(q.played),
 		QueuedMS:    q.ms(uint64(q.data.Len())),
 		DiscardedMS: q.ms(q.discarded),

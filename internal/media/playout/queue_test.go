@@ -180,6 +180,18 @@ func TestClearIsSilentWithinOnePacket(t *testing.T) {
 	}
 }
 
+func TestSpeechAfterAClearIsNoUnderrun(t *testing.T) {
+	d := newDesk(0)
+	d.Write(d.now, speech(frame, 1))
+	d.tick()
+	d.tick() // runs dry
+	d.Clear()
+	d.Write(d.now, speech(frame, 1))
+	if n := d.Counts().Underruns; n != 0 {
+		t.Errorf("%d underruns", n)
+	}
+}
+
 func TestClearBeforeSpeechBeganLeavesNothing(t *testing.T) {
 	d := newDesk(0)
 	d.Write(d.now, speech(8000, 1))

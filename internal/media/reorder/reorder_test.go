@@ -131,6 +131,16 @@ func TestPacketsComeOutInOrder(t *testing.T) {
 	}
 }
 
+func TestWhatHappenedIsCounted(t *testing.T) {
+	_, b := run([]event{at(0, 0), at(20, 1), at(21, 1), at(60, 4), at(80, 5), {ms: 120, seq: -1}, at(130, 2), at(131, 2), {ms: 140, seq: 6, ts: 960, ssrc: 3}})
+	want := Counts{Late: 1, Doubled: 2, Lost: 2, Restarts: 1}
+	got := b.Counts()
+	got.Wait = 0
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWhatWasBridgedIsNotHeardTwice(t *testing.T) {
 	// The network stops for 500 ms and then delivers everything at once.
 	var e []event

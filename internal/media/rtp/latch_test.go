@@ -100,6 +100,18 @@ func TestAnAttackerGetsAtMostFivePacketsWhileTheAddressIsLearned(t *testing.T) {
 	}
 }
 
+func TestASourceThatChangesItsSSRCIsNotLearned(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var l Latch
+	l.Describe(now, netip.MustParseAddrPort("10.0.0.5:4000"))
+	from := netip.MustParseAddrPort("203.0.113.9:5555")
+	for i := range 20 {
+		if l.Accept(now, from, Header{Sequence: uint16(i), SSRC: uint32(i % 2)}) {
+			t.Fatalf("packet %d was heard", i)
+		}
+	}
+}
+
 func TestARefreshWithTheSameAddressKeepsWhatWasLearned(t *testing.T) {
 	now := time.Unix(1000, 0)
 	described, outside := netip.MustParseAddrPort("10.0.0.5:4000"), netip.MustParseAddrPort("203.0.113.9:5555")

@@ -329,6 +329,13 @@ func TestAFarEndBehindANATIsFollowed(t *testing.T) {
 	if to := r.sent[len(r.sent)-1].to; to != outside {
 		t.Errorf("sends to %s, want %s", to, outside)
 	}
+	stranger := &rig{far: netip.MustParseAddrPort("203.0.113.66:6"), pt: 97, ssrc: 6}
+	for range 10 {
+		r.Packet(r.now, stranger.far, stranger.packet(make([]byte, 160)))
+	}
+	if st := r.Stats(r.now); st.RTPPacketsRefused != 3+10 || st.RTPPacketsReceived != 7 {
+		t.Errorf("refused %d packets, want the 3 of learning and 10 of a stranger", st.RTPPacketsRefused)
+	}
 	var kinds []string
 	for _, f := range r.facts {
 		kinds = append(kinds, fmt.Sprint(f.Kind, " ", f.Addr))
@@ -450,6 +457,19 @@ func TestTheCodecChangesInMidCall(t *testing.T) {
 		if a, b := correlation(want[:8000], got[:8000], 1), correlation(want[8000:], got[8000:], 1); a < 0.99 || b < 0.99 {
 			t.Errorf("%s: correlation %.3f before, %.3f after the change", name, a, b)
 		}
+	}
+}
+
+func TestWhatWaitsSurvivesAChangeOfCodec(t *testing.T) {
+	r := talking(t, Config{})
+	wire := alaw(8000)
+	r.says(wire[:7680])
+	r.packet(wire[7680:7840])                     // is lost
+	r.Packet(r.now, r.far, r.packet(wire[7840:])) // waits for it
+	r.Start(r.now, r.remote(sdp.PCMU()))          // PCMU from now on
+	l := listener(r, pcm8k)                       // gets the backlog
+	if c := correlation(speech(8000, 8000), samples(l.audio), 1); c < 0.98 || len(l.audio) != 16000 {
+		t.Errorf("%d bytes, correlation %.3f", len(l.audio), c)
 	}
 }
 

@@ -92,6 +92,18 @@ func TestMissedTicksAreCaughtUpWithTwoPackets(t *testing.T) {
 	}
 }
 
+func TestATickSendsOnePacketThoughItTrembles(t *testing.T) {
+	r := talking(t, Config{})
+	grid := r.now
+	for i := range 500 {
+		late := time.Duration((i+1)*7%9) * time.Millisecond // the first one is late by 7 ms
+		r.Tick(grid.Add(time.Duration(i)*frameTime + late))
+		if len(r.sent) != i+1 {
+			t.Fatalf("%d packets after %d ticks", len(r.sent), i+1)
+		}
+	}
+}
+
 func TestTicksThatComeTooOftenSendNothingMore(t *testing.T) {
 	r := talking(t, Config{})
 	for range 1000 {
@@ -316,6 +328,43 @@ func TestClearIsSilentWithinTwoPackets(t *testing.T) {
 	}
 	if m := s.of(KindMark); len(m) != 2 || m[1].Name != "next" || m[1].Cleared || m[1].PlayedMS != 1105 {
 		t.Errorf("marks %+v", m)
+	}
+}
+
+func TestNothingOfClearedSpeechIsLeftInTheNext(t *testing.T) {
+	r := talking(t, Config{})
+	s := speaker(r, pcm16k)
+	r.Speak(r.now, pcm(speech(16001, 16000)))
+	r.Speak(r.now, []byte{7}) // half a sample
+	r.ticks(5)
+	r.Clear(r.now)
+	r.ticks(1)
+	r.Speak(r.now, make([]byte, 6400))
+	r.ticks(20)
+	if !quietBytes(r.spoken(6)) {
+		t.Error("silence after a clear is not silent")
+	}
+	r.DropSpeaker(r.now, s)
+	r.Speak(r.now, nil)
+}
+
+func TestASpeakerWhoClearsWhatTheOneBeforeSaidCountsFromZero(t *testing.T) {
+	r := talking(t, Config{})
+	a := speaker(r, alaw8k)
+	r.Speak(r.now, alaw(16000))
+	r.ticks(10)
+	r.DropSpeaker(r.now, a)
+	b := speaker(r, alaw8k)
+	r.Clear(r.now)
+	r.ticks(5)
+	r.Speak(r.now, alaw(1600))
+	r.Mark(r.now, "own")
+	r.ticks(20)
+	if m := b.of(KindMark); len(m) != 1 || m[0].PlayedMS != 200 {
+		t.Errorf("marks %+v, want one after 200 ms", m)
+	}
+	if c := b.of(KindCleared)[0]; c.PlayedMS != 0 || c.DiscardedMS != 1795 {
+		t.Errorf("cleared %+v", c)
 	}
 }
 

@@ -336,8 +336,7 @@ func (s *Session) writtenMS() int64 {
 	if s.queue == nil {
 		return s.early.written / earlyBytesPerMS
 	}
-	c := s.queue.Counts()
-	return c.PlayedMS + c.QueuedMS
+	return s.queue.Counts().WrittenMS
 }
 
 func (s *Session) playedMS() int64 {
