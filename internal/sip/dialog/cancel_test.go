@@ -163,6 +163,20 @@ func TestARingTimeoutCancels_RFC3261_9_1(t *testing.T) {
 	})
 }
 
+func TestALate200AfterARingTimeoutGetsAckAndBye(t *testing.T) {
+	run(t, func(w *world) {
+		c := w.ring(func(i *Invitation) { i.RingTimeout = 25 * time.Second })
+		w.peer.Reply(c.invite, 180, "b", siptest.Contact("b"))
+		wantEvent[Ringing](c)
+		w.peer.Reply(w.peer.Want("CANCEL"), 481, "b") // the phone has just answered
+		w.peer.Reply(c.invite, 200, "b", siptest.Contact("b"), siptest.SDP)
+		w.peer.Want("ACK")
+		w.peer.Reply(w.peer.Want("BYE"), 200, "")
+		c.wantEnd(ReasonRingTimeout)
+		w.peer.None(time.Minute)
+	})
+}
+
 func TestACancelWithoutEffectIsGivenUpAfter64T1_RFC3261_9_1(t *testing.T) {
 	run(t, func(w *world) {
 		c := w.ring()

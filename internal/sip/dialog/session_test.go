@@ -160,6 +160,8 @@ func TestTheirReinviteMeetsOursWith491_RFC3261_14_2(t *testing.T) {
 		c := w.talk("Session-Expires: 600;refresher=uac")
 		time.Sleep(5 * time.Minute)
 		ours := w.peer.Want("INVITE")
+		w.peer.Say(siptest.Within(c.invite, "b", "UPDATE", 4, siptest.SDP+"a=sendonly\r\n")) // RFC 3311 5.2
+		w.peer.Want("491")
 		w.peer.Say(siptest.Within(c.invite, "b", "INVITE", 5, siptest.SDP+"a=sendonly\r\n"))
 		w.peer.Want("491")
 		w.peer.Reply(ours, 200, "", siptest.Contact("b"), siptest.SDP)

@@ -53,7 +53,7 @@ type Config struct {
 	// T4 is how long a message stays in the network; zero means 5 s.
 	T4 time.Duration
 	// Inbox is how many messages of the network may wait for the loop; zero
-	// means 8,192. What comes on top is dropped and counted.
+	// means 4,096. What comes on top is dropped and counted.
 	Inbox int
 	// MaxTransactions bounds the client and the server transactions, each;
 	// zero means 20,000.
@@ -64,7 +64,7 @@ func (c *Config) setDefaults() {
 	c.T1 = orDefault(c.T1, 500*time.Millisecond)
 	c.T2 = orDefault(c.T2, 4*time.Second)
 	c.T4 = orDefault(c.T4, 5*time.Second)
-	c.Inbox = orDefault(c.Inbox, 8192)
+	c.Inbox = orDefault(c.Inbox, 4096)
 	c.MaxTransactions = orDefault(c.MaxTransactions, 20000)
 }
 

@@ -80,6 +80,15 @@ func TestMessagesThatLackWhatOthersRelyOnAreRefused_RFC3261_8_1_1(t *testing.T) 
 	}
 }
 
+func TestAPanicOfTheParserIsContained(t *testing.T) {
+	b := newBench(nil)
+	b.parser = nil // whatever it is that goes wrong in there
+	b.from(provider, invite)
+	if got := b.guard.stats(); got.Panics != 1 || got.Malformed != 1 || len(b.got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(invite))
 	f.Add([]byte(ok))
