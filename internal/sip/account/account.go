@@ -41,9 +41,12 @@ const (
 	NumberPlus      NumberStyle = "plus"       // +4930123; also the meaning of ""
 	NumberE164      NumberStyle = "e164"       // 4930123
 	Number00        NumberStyle = "00"         // 004930123
-	NumberNational  NumberStyle = "national"   // 030123, and 00 before foreign country codes
+	NumberNational  NumberStyle = "national"   // 030123, and the international prefix before foreign country codes
 	NumberAsDialled NumberStyle = "as-dialled" // untouched
 )
+
+// NoTrunkPrefix is the TrunkPrefix of countries that write national numbers without one.
+const NoTrunkPrefix = "-"
 
 // Limits and default of [Account.Expires].
 const (
@@ -91,8 +94,13 @@ type Account struct {
 	// NumberStyle is how numbers are written; empty means +E.164.
 	NumberStyle NumberStyle
 	// CountryCode is the calling code of the account's country without plus, such
-	// as "49". Only [NumberNational] needs it.
+	// as "49". Only [NumberNational] needs it and the two prefixes.
 	CountryCode string
+	// TrunkPrefix stands before a national number; empty means "0", and
+	// [NoTrunkPrefix] means that the country has none (Spain, Italy, Denmark ...).
+	TrunkPrefix string
+	// InternationalPrefix stands before a foreign country code; empty means "00".
+	InternationalPrefix string
 	// UserPhone adds ;user=phone to URIs with telephone numbers. Off unless the
 	// provider asks for it: some route such URIs differently.
 	UserPhone bool
@@ -182,6 +190,11 @@ func (a Account) checkChoices(bad func(field, format string, args ...any)) {
 	case NumberNational:
 		if n, err := strconv.Atoi(a.CountryCode); err != nil || n < 1 || n > 999 {
 			bad("number style", "national needs a country code such as 49, not %q", a.CountryCode)
+		}
+		for _, prefix := range []string{a.TrunkPrefix, a.InternationalPrefix} {
+			if strings.Trim(prefix, "0123456789") != "" && prefix != NoTrunkPrefix {
+				bad("number style", "national needs prefixes of digits, not %q", prefix)
+			}
 		}
 	default:
 		bad("number style", "%q is none of plus, e164, 00, national, as-dialled", a.NumberStyle)

@@ -25,11 +25,24 @@ func TestTargetWritesTheRequestURI(t *testing.T) {
 		to      string
 		want    string
 	}{
-		"plus is the default":                        {base, "+4930123", "sip:+4930123@sip.example.org"},
-		"e164 drops the plus":                        {style(NumberE164), "+4930123", "sip:4930123@sip.example.org"},
-		"00 stands for the plus":                     {style(Number00), "+4930123", "sip:004930123@sip.example.org"},
-		"national writes the own country with 0":     {style(NumberNational), "+4930123", "sip:030123@sip.example.org"},
-		"national writes other countries with 00":    {style(NumberNational), "+431234", "sip:00431234@sip.example.org"},
+		"plus is the default":                     {base, "+4930123", "sip:+4930123@sip.example.org"},
+		"e164 drops the plus":                     {style(NumberE164), "+4930123", "sip:4930123@sip.example.org"},
+		"00 stands for the plus":                  {style(Number00), "+4930123", "sip:004930123@sip.example.org"},
+		"national writes the own country with 0":  {style(NumberNational), "+4930123", "sip:030123@sip.example.org"},
+		"national writes other countries with 00": {style(NumberNational), "+431234", "sip:00431234@sip.example.org"},
+		"national with a trunk prefix of its own": {
+			with(func(a *Account) {
+				a.NumberStyle, a.CountryCode, a.TrunkPrefix, a.InternationalPrefix = NumberNational, "7", "8", "810"
+			}), "+79161234567", "sip:89161234567@sip.example.org",
+		},
+		"national with an international prefix of its own": {
+			with(func(a *Account) {
+				a.NumberStyle, a.CountryCode, a.TrunkPrefix, a.InternationalPrefix = NumberNational, "1", "1", "011"
+			}), "+4930123", "sip:0114930123@sip.example.org",
+		},
+		"national without a trunk prefix": {
+			with(func(a *Account) { a.NumberStyle, a.CountryCode, a.TrunkPrefix = NumberNational, "34", NoTrunkPrefix }), "+34911234", "sip:911234@sip.example.org",
+		},
 		"as dialled stays":                           {style(NumberAsDialled), "030123", "sip:030123@sip.example.org"},
 		"an extension is never rewritten":            {style(Number00), "100", "sip:100@sip.example.org"},
 		"an emergency number is never rewritten":     {style(NumberE164), "112", "sip:112@sip.example.org"},

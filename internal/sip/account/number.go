@@ -67,9 +67,9 @@ func (a Account) number(n string) string {
 		return "00" + digits
 	case NumberNational:
 		if national, ok := strings.CutPrefix(digits, a.CountryCode); ok && a.CountryCode != "" {
-			return "0" + national
+			return strings.TrimPrefix(or(a.TrunkPrefix, "0"), NoTrunkPrefix) + national
 		}
-		return "00" + digits
+		return or(a.InternationalPrefix, "00") + digits
 	default:
 		return n
 	}
