@@ -57,8 +57,8 @@ func TestAfterTimerFTheNextAddressIsTried(t *testing.T) {
 			t.Errorf("path %+v, %v", p, err)
 		}
 		for addr, want := range map[string]bool{"192.0.2.1": true, "192.0.2.2": true, "::ffff:192.0.2.2": true, "192.0.2.3": false} {
-			if got := b.reg.Knows(mustAddr(addr)); got != want {
-				t.Errorf("knows %s: %v, want %v", addr, got, want)
+			if got := b.reg.Trusts(mustAddr(addr)); got != want {
+				t.Errorf("trusts %s: %v, want %v", addr, got, want)
 			}
 		}
 		// What works is kept.

@@ -153,9 +153,9 @@ func (r *Registration) Path() (Path, error) {
 	return p, nil
 }
 
-// Knows reports whether an address is one of those that the account's server
+// Trusts reports whether an address is one of those that the account's server
 // resolves to: nobody else has a reason to send us requests. Any goroutine.
-func (r *Registration) Knows(addr netip.Addr) bool {
+func (r *Registration) Trusts(addr netip.Addr) bool {
 	return slices.Contains(r.seen.Load().peers, addr.Unmap())
 }
 
