@@ -135,7 +135,7 @@ func (g *Gateway) buildCalls() error {
 		Started:   func(id string, m *engine.Media) { g.stream.CallStarted(id, m) },
 		Ended:     func(id string) { g.stream.CallEnded(id) },
 		MediaAddr: g.sip.reachable, Peer: g.sip.peer,
-		From: g.sip.account.AOR().User,
+		From: g.sip.account.AOR().User, Ports: g.ports(),
 		Sound: session.Config{
 			EarlyLimit: limit(sockets.SpeakEarlyLimit), BacklogLimit: limit(sockets.ListenBacklog),
 			QueueLimit: sockets.SpeakQueueLimit, RTPTimeout: g.cfg.Media.RTPTimeout,
@@ -145,6 +145,11 @@ func (g *Gateway) buildCalls() error {
 		Logger: g.log,
 	})
 	return err
+}
+
+// ports returns what is bound beside the sound: no description may send RTP there.
+func (g *Gateway) ports() []uint16 {
+	return []uint16{g.api.address().Port(), g.speak.address().Port(), g.listen.address().Port(), g.sip.transport.Bound().Port()}
 }
 
 // limit turns a setting, where zero means nothing, into a limit, where zero means the default.
