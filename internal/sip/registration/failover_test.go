@@ -106,6 +106,9 @@ func TestTheWayStaysWhileTheLeaseRunsAndEndsWithIt(t *testing.T) {
 		b.Lose(func(message) bool { return true })
 		b.None(118 * time.Second) // the refresh after 60 to 84 s failed 32 s later
 		b.wantFailure(CauseUnreachable, 0)
+		if b.kept() != "" {
+			t.Errorf("kept alive although nothing answers: %s", b.kept())
+		}
 		if _, err := b.reg.Path(); err != nil {
 			t.Errorf("the lease still runs, but: %v", err)
 		}

@@ -509,6 +509,26 @@ func TestStopRemovesTheBinding(t *testing.T) {
 	})
 }
 
+func TestALateAnswerToARefreshDoesNotUndoTheStop(t *testing.T) {
+	inBubble(t, options{}, func(b *bench) {
+		b.register(60)
+		refresh := b.next(time.Minute)
+		b.stop()
+		last := b.Want("REGISTER")
+		if last.Header("Expires") != "0" {
+			t.Fatalf("un-REGISTER:\n%s", last.Text)
+		}
+		b.reply(last, 200)
+		b.wantState(StateUnregistered)
+		b.accept(refresh, 60)
+		b.wantState(StateUnregistered)
+		b.None(time.Hour)
+		if lines := b.lines(); len(lines) != 3 {
+			t.Errorf("log lines, want registering, registered, unregistered:\n%s", strings.Join(lines, "\n"))
+		}
+	})
+}
+
 func TestStopAnswersAChallenge(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		b.register(600)
