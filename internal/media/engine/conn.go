@@ -82,8 +82,9 @@ type Conn struct {
 	media    *Media
 	seat     *Seat
 	early    earlyAudio
-	joining  bool // what the session gives now is history and must not be dropped
-	drowned  bool // texts wait in thousands: the client does not read
+	waiting  time.Time // since when an attach is postponed
+	joining  bool      // what the session gives now is history and must not be dropped
+	drowned  bool      // texts wait in thousands: the client does not read
 	scratch  []byte
 	heard    time.Time // when the client last sent anything
 	pinged   time.Time

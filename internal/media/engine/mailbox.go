@@ -12,6 +12,9 @@ const (
 	connBroken // the reader or the writer has ended
 )
 
+// maxEndWait bounds how long a socket waits for the end of its call before it goes to the next.
+const maxEndWait = time.Second
+
 type connTask struct {
 	kind   uint8
 	own    bool // buf came from outside and does not go back to the reader
@@ -21,7 +24,7 @@ type connTask struct {
 	reason *violation
 }
 
-// post puts a task into the mailbox; false means that nobody will take it out.
+// post puts a task into the mailbox; false means that the socket is gone and the task still the caller's.
 func (c *Conn) post(t connTask) bool {
 	c.mu.Lock()
 	if c.abandoned {
@@ -34,7 +37,6 @@ func (c *Conn) post(t connTask) bool {
 	c.mu.Unlock()
 	if wake && !home.inbox.put(c) {
 		c.abandon()
-		return false
 	}
 	return true
 }
@@ -154,9 +156,17 @@ func (c *Conn) putBack(home *worker, t connTask) {
 // waitForEnd postpones an attach while the end of the call before is on its way through the
 // inbox, so that the client is told of that end first.
 func (c *Conn) waitForEnd(w *worker, t connTask) bool {
-	m := c.media
+	m, now := c.media, w.engine.cfg.TimeNow()
 	if m == nil || m == t.media || m.finished || !m.ended.Load() {
+		c.waiting = time.Time{}
 		return false
+	}
+	if c.waiting.IsZero() {
+		c.waiting = now
+	}
+	if now.Sub(c.waiting) > maxEndWait {
+		c.waiting = time.Time{}
+		return false // two ends that wait for each other's sockets: better late than never
 	}
 	c.putBack(w, t)
 	if w.inbox.put(c) {
