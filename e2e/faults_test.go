@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -58,9 +59,7 @@ func TestCalleesThatBehaveBadly(t *testing.T) {
 			g := startGateway(t, fmt.Sprintf("SIP_SERVER=127.0.0.1:%d", port), "SIP_USER=alice", "SIP_PASSWORD=unused", "SIP_REGISTER=false")
 			g.waitReady(t)
 			request := object{"to": "1000"}
-			for key, value := range test.request {
-				request[key] = value
-			}
+			maps.Copy(request, test.request)
 			id := g.dial(t, request).text("id")
 			if test.hangupAt != "" {
 				g.waitStatus(t, id, 10*time.Second, test.hangupAt)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -108,7 +109,7 @@ func (g *gateway) try(method, path string, body any) (int, object, error) {
 	defer res.Body.Close()
 	out := object{}
 	err = json.NewDecoder(res.Body).Decode(&out)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return res.StatusCode, out, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,16 +22,11 @@ func (p program) serve(ctx context.Context, args []string) error {
 	log := cfg.Run.Logger(p.stderr)
 	ctx, hurry, stop := signals(ctx)
 	defer stop()
-	g, err := gateway.New(cfg, versionName(), log)
+	g, err := gateway.New(ctx, cfg, versionName(), log)
 	if err != nil {
 		return err
 	}
 	return g.Run(ctx, hurry)
-}
-
-// demo runs the gateway beside a telephone network in a box.
-func (p program) demo(context.Context, []string) error {
-	return errors.New("this build has no demo yet")
 }
 
 // signals returns a context that SIGINT or SIGTERM ends, and a channel that the

@@ -24,7 +24,7 @@ func main() {
 	}
 	said := must(os.ReadFile(os.Args[2]))
 	request := must(json.Marshal(map[string]string{"to": os.Args[1]}))
-	answer := must(http.Post(api+"/call", "application/json", bytes.NewReader(request))) //nolint:noctx // an example
+	answer := must(http.Post(api+"/call", "application/json", bytes.NewReader(request)))
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusCreated {
 		must(io.Copy(os.Stderr, answer.Body)) // a problem document: what is wrong and what to do
@@ -42,7 +42,7 @@ func main() {
 	must(0, wsutil.WriteClientText(speak, []byte(`{"type":"mark","name":"said"}`)))
 	go each(speak, func(text []byte, _ ws.OpCode) {
 		if bytes.Contains(text, []byte(`"type":"mark"`)) { // all before the mark was spoken
-			time.AfterFunc(time.Second, func() { must(http.Post(api+"/v1/calls/"+call.ID+"/hangup", "", nil)) }) //nolint:noctx,bodyclose // an example
+			time.AfterFunc(time.Second, func() { must(http.Post(api+"/v1/calls/"+call.ID+"/hangup", "", nil)) })
 		}
 	})
 	each(listen, func(message []byte, kind ws.OpCode) {

@@ -101,6 +101,8 @@ func ms(d time.Duration) float64 {
 
 // all is the whole trip, from the start of both sides to their end.
 func (t *trip) all(ctx context.Context, cfg Config) error {
+	// The lines of the check are what matters; whoever sets LOG_LEVEL gets more.
+	cfg.Environ = append([]string{"LOG_LEVEL=warn"}, cfg.Environ...)
 	p, err := begin(ctx, cfg, forCheck, map[string]string{
 		"HTTP_BIND": "127.0.0.1", "API_PORT": "0", "SPEAK_PORT": "0", "LISTEN_PORT": "0",
 		"API_TOKEN": secret(), "DRAIN_TIMEOUT": "0s", "RING_TIMEOUT": "5s",

@@ -76,7 +76,7 @@ func begin(ctx context.Context, cfg Config, keep func(string) bool, own map[stri
 	p := &pair{net: n, done: make(chan struct{})}
 	account := map[string]string{"SIP_SERVER": n.Addr().String(), "SIP_USER": user, "SIP_PASSWORD": password, "SIP_BIND": "127.0.0.1:0"}
 	maps.Copy(account, own)
-	err = p.open(cfg, settings(cfg.Environ, keep, account)) //nolint:contextcheck // binding local ports does not wait for anything
+	err = p.open(ctx, cfg, settings(cfg.Environ, keep, account))
 	if err != nil {
 		n.Close()
 		return nil, err
@@ -89,13 +89,13 @@ func begin(ctx context.Context, cfg Config, keep func(string) bool, own map[stri
 	return p, nil
 }
 
-func (p *pair) open(cfg Config, environ []string) error {
+func (p *pair) open(ctx context.Context, cfg Config, environ []string) error {
 	loaded, err := config.Load(environ)
 	if err != nil {
 		return err
 	}
 	p.log = loaded.Run.Logger(cfg.Log)
-	p.gateway, err = gateway.New(loaded, cfg.Version, p.log)
+	p.gateway, err = gateway.New(ctx, loaded, cfg.Version, p.log)
 	if err != nil {
 		return err
 	}
@@ -177,6 +177,7 @@ Place a call, look at it, end it:
   curl%[1]s -d '{"to":"100"}' http://%[2]s/call
   curl%[1]s http://%[2]s/v1/calls
   curl%[1]s -X POST http://%[2]s/hangup
+  scripts/test-call.py --to 100 --echo
 
   speak   ws://%[3]s/    16-bit PCM, 16 kHz, mono, or a WAV file
   listen  ws://%[4]s/   the same format

@@ -22,9 +22,9 @@ type door struct {
 }
 
 // openDoor binds a port. Nobody is let in before run.
-func openDoor(name, variable, address string, log *slog.Logger) (*door, error) {
+func openDoor(ctx context.Context, name, variable, address string, log *slog.Logger) (*door, error) {
 	var lc net.ListenConfig
-	listener, err := lc.Listen(context.Background(), "tcp", address) //nolint:forbidigo // binding a local port does not wait for anything
+	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("open the %s port: %w (is something else listening there? %s names another port)", name, err, variable)
 	}

@@ -43,20 +43,20 @@ type Addresses struct {
 
 // New builds a gateway and binds its ports, so that a port in use is told at
 // once. Run must be called afterwards: it is what closes them again.
-func New(cfg *config.Config, version string, log *slog.Logger) (*Gateway, error) {
+func New(ctx context.Context, cfg *config.Config, version string, log *slog.Logger) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: log}
-	err := g.open("phonesocket/" + version)
+	err := g.open(ctx, "phonesocket/"+version)
 	if err == nil {
 		err = g.build(version)
 	}
 	if err != nil {
-		return nil, errors.Join(err, g.close())
+		return nil, errors.Join(err, g.close(ctx))
 	}
 	return g, nil
 }
 
 // open binds what has to be bound.
-func (g *Gateway) open(userAgent string) error {
+func (g *Gateway) open(ctx context.Context, userAgent string) error {
 	var err error
 	for _, d := range []struct {
 		door           **door
@@ -67,7 +67,7 @@ func (g *Gateway) open(userAgent string) error {
 		{&g.speak, "speak", "SPEAK_PORT", g.cfg.HTTP.SpeakPort},
 		{&g.listen, "listen", "LISTEN_PORT", g.cfg.HTTP.ListenPort},
 	} {
-		if *d.door, err = openDoor(d.name, d.variable, g.cfg.HTTP.Listen(d.port), g.log); err != nil {
+		if *d.door, err = openDoor(ctx, d.name, d.variable, g.cfg.HTTP.Listen(d.port), g.log); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func (g *Gateway) open(userAgent string) error {
 }
 
 // close gives back what open took; it is for gateways that never ran.
-func (g *Gateway) close() error {
+func (g *Gateway) close(ctx context.Context) error {
 	var errs []error
 	for _, d := range []*door{g.api, g.speak, g.listen} {
 		if d != nil {
@@ -85,7 +85,7 @@ func (g *Gateway) close() error {
 	}
 	if g.sip != nil {
 		// A transport closes its sockets when it stops running.
-		stopped, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // it is over before it begins
+		stopped, cancel := context.WithCancel(ctx)
 		cancel()
 		errs = append(errs, g.sip.transport.Run(stopped))
 	}
@@ -170,20 +170,22 @@ func (g *Gateway) Addresses() Addresses {
 // the others their BYE. It returns when everything has ended, with the failure
 // that ended it, if any.
 func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
-	p := newParts(ctx)
+	// The parts outlive ctx, so that they can be stopped in order.
+	life := context.WithoutCancel(ctx)
+	p := newParts()
 	// From the phone line towards the doors: what is started later needs what was started before.
-	sockets := p.start("SIP sockets", g.sip.transport.Run)
-	loop := p.start("SIP loop", g.sip.layer.Run)
-	sound := p.start("media engine", g.engine.Run)
-	calls := p.start("calls", g.calls.Run)
-	audio := p.start("audio sockets", g.stream.Run)
+	sockets := p.start(life, "SIP sockets", g.sip.transport.Run)
+	loop := p.start(life, "SIP loop", g.sip.layer.Run)
+	sound := p.start(life, "media engine", g.engine.Run)
+	calls := p.start(life, "calls", g.calls.Run)
+	audio := p.start(life, "audio sockets", g.stream.Run)
 	doors := []*part{
-		p.start("REST port", g.api.run),
-		p.start("speak port", g.speak.run),
-		p.start("listen port", g.listen.run),
+		p.start(life, "REST port", g.api.run),
+		p.start(life, "speak port", g.speak.run),
+		p.start(life, "listen port", g.listen.run),
 	}
 	g.greet()
-	lease := p.start("registration", g.sip.registration.Run)
+	lease := p.start(life, "registration", g.sip.registration.Run)
 
 	var failure error
 	select {
@@ -193,14 +195,14 @@ func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
 		g.log.Error("stopping because a part failed", slog.Any("error", failure))
 	}
 
-	g.drain(p.life, hurry)
-	calls.stop()     // every leg has its BYE before the lease is given up
-	g.settle(p.life) // and its answer, or the time for it is over
-	audio.stop()     // clients learn by 1001 that it is over
-	sound.stop()     // nobody is left to hear
-	lease.stop()     // un-REGISTER
-	loop.stop()      // no transaction is left
-	sockets.stop()   // what was queued has been sent
+	g.drain(life, hurry)
+	calls.stop()   // every leg has its BYE before the lease is given up
+	g.settle(life) // and its answer, or the time for it is over
+	audio.stop()   // clients learn by 1001 that it is over
+	sound.stop()   // nobody is left to hear
+	lease.stop()   // un-REGISTER
+	loop.stop()    // no transaction is left
+	sockets.stop() // what was queued has been sent
 	for _, d := range doors {
 		d.stop() // last, so that health and readiness could be asked all the time
 	}

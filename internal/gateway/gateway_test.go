@@ -54,7 +54,7 @@ func startRig(t *testing.T, env ...string) *rig {
 	}
 	t.Cleanup(func() { box.Close() })
 	cfg := settings(t, append([]string{"SIP_SERVER=" + box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=alice-secret"}, env...)...)
-	g, err := gateway.New(cfg, "test", slog.New(slog.DiscardHandler))
+	g, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +126,12 @@ func (r *rig) wait(t *testing.T, limit time.Duration) {
 	}
 }
 
-func (r *rig) dial(t *testing.T, to string) string {
+func (r *rig) dial(t *testing.T, to string) {
 	t.Helper()
 	status, call := r.do(t, "POST", "/call", `{"to":"`+to+`"}`)
 	if status != http.StatusCreated {
 		t.Fatalf("POST /call = %d %v, want 201", status, call)
 	}
-	return call["id"].(string)
 }
 
 func TestStoppingWithoutCallsUnregistersAndReturns(t *testing.T) {
@@ -200,7 +199,7 @@ func TestAPortInUseIsToldWithItsVariable(t *testing.T) {
 	port := taken.Addr().(*net.TCPAddr).Port
 	for _, variable := range []string{"API_PORT", "SPEAK_PORT", "LISTEN_PORT"} {
 		cfg := settings(t, "SIP_SERVER=127.0.0.1:5060", "SIP_USER=a", "SIP_PASSWORD=b", fmt.Sprintf("%s=%d", variable, port))
-		if _, err := gateway.New(cfg, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), variable) {
+		if _, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("New with %s in use = %v, want an error that names it", variable, err)
 		}
 	}
@@ -213,7 +212,7 @@ func TestTheSIPPortInUseIsToldWithItsVariable(t *testing.T) {
 	}
 	defer taken.Close()
 	cfg := settings(t, "SIP_SERVER=127.0.0.1:5060", "SIP_USER=a", "SIP_PASSWORD=b", "SIP_BIND="+taken.LocalAddr().String())
-	if _, err := gateway.New(cfg, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "SIP_BIND") {
+	if _, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "SIP_BIND") {
 		t.Errorf("New with the SIP port in use = %v, want an error that names SIP_BIND", err)
 	}
 }
@@ -228,7 +227,7 @@ func TestAWrongPasswordIsToldAtEveryPlaceWhereSomebodyLooks(t *testing.T) {
 	t.Cleanup(func() { box.Close() })
 	cfg := settings(t, "SIP_SERVER="+box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=wrong-secret")
 	var log lockedBuffer
-	g, err := gateway.New(cfg, "test", slog.New(slog.NewTextHandler(&log, nil)))
+	g, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,7 @@ import (
 
 // parts runs the parts of the gateway and tells when the first of them fails.
 type parts struct {
-	life   context.Context //nolint:containedctx // the life of the parts, which outlives the context of Run so that they can be stopped in order
-	failed chan error      // gets the first failure
+	failed chan error // gets the first failure
 	all    sync.WaitGroup
 }
 
@@ -20,13 +19,11 @@ type part struct {
 	done   chan struct{}
 }
 
-func newParts(ctx context.Context) *parts {
-	return &parts{life: context.WithoutCancel(ctx), failed: make(chan error, 1)}
-}
+func newParts() *parts { return &parts{failed: make(chan error, 1)} }
 
 // start runs f until the part is stopped. A part that ends before that has failed.
-func (p *parts) start(name string, f func(context.Context) error) *part {
-	ctx, cancel := context.WithCancel(p.life)
+func (p *parts) start(ctx context.Context, name string, f func(context.Context) error) *part {
+	ctx, cancel := context.WithCancel(ctx)
 	one := &part{cancel: cancel, done: make(chan struct{})}
 	p.all.Go(func() {
 		defer close(one.done)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -45,7 +46,7 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	// transport; neither does before both are there and Run is called.
 	s.transport, err = transport.New(transport.Config{
 		Bind: cfg.SIP.Bind, TLS: roots, Logger: log,
-		Allow:   func(a netip.Addr) bool { return s.trusts(a) },
+		Allow:   func(a netip.Addr) bool { return s.registration.Trusts(a) },
 		Receive: func(in transport.Incoming) { s.layer.Receive(in) },
 		Broken: func(to transport.Target, err error) {
 			s.layer.Broken(to, err)
@@ -60,14 +61,15 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 		Requests: func(r *transaction.Server) { s.ua.Serve(r) },
 		Stray:    s.stray,
 	})
-	credentials := digest.Credentials{Username: acc.AuthUser, Password: acc.Password, Realms: acc.Realms}
+	// Both share what is known of the provider's realm, so that a callee's challenge gets no answer.
+	credentials := digest.New(digest.Credentials{Username: acc.AuthUser, Password: acc.Password, Realms: acc.Realms})
 	s.registration = registration.New(registration.Config{
 		Account: acc, Layer: s.layer, Transport: s.transport, UserAgent: userAgent,
-		Resolver: resolve.New(resolve.Config{Accept: family(cfg.SIP.Bind.Addr())}), Digest: digest.New(credentials), Logger: log,
+		Resolver: resolve.New(resolve.Config{Accept: family(cfg.SIP.Bind.Addr())}), Digest: credentials, Logger: log,
 	})
 	s.ua = dialog.New(dialog.Config{
-		Layer: s.layer, Account: acc, Digest: digest.New(credentials), Path: s.registration.Path,
-		Trusted: s.trusts, UserAgent: userAgent, Logger: log,
+		Layer: s.layer, Account: acc, Digest: credentials, Path: s.registration.Path,
+		Trusted: s.registration.Trusts, UserAgent: userAgent, Logger: log,
 	})
 	return s, nil
 }
@@ -81,9 +83,6 @@ func family(bound netip.Addr) func(netip.Addr) bool {
 	}
 	return nil
 }
-
-// trusts reports whether an address belongs to the provider.
-func (s *signalling) trusts(a netip.Addr) bool { return a.IsValid() && a == s.peer() }
 
 // peer is the address of the provider in use, or the zero address.
 func (s *signalling) peer() netip.Addr {
@@ -120,7 +119,8 @@ func accountOf(cfg *config.Config) account.Account {
 		Transport: cfg.SIP.Transport, TLSServerName: cfg.SIP.TLSServerName,
 		DisplayName: cfg.SIP.DisplayName, CallerID: cfg.SIP.CallerID,
 		CallerIDStyle: account.CallerIDStyle(cfg.SIP.CallerIDStyle), NumberStyle: account.NumberStyle(cfg.SIP.NumberStyle),
-		CountryCode: country.CallingCode, Expires: cfg.SIP.Expires, PublicIP: cfg.Media.PublicIP, Register: cfg.SIP.Register,
+		CountryCode: country.CallingCode, TrunkPrefix: cmp.Or(country.Trunk, account.NoTrunkPrefix),
+		InternationalPrefix: country.International, Expires: cfg.SIP.Expires, PublicIP: cfg.Media.PublicIP, Register: cfg.SIP.Register,
 	}
 }
 
