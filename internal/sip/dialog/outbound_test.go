@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
 	"phonesocket/internal/sip/siptest"
 )
 
@@ -283,5 +285,28 @@ func TestFinalAnswersBecomeReasons_RFC3261_21(t *testing.T) {
 			// Not followed: nothing more is sent, to nobody.
 			w.peer.None(time.Minute)
 		})
+	}
+}
+
+func TestTheCauseOfTheTelephoneNetworkIsRead_RFC3326(t *testing.T) {
+	cases := []struct {
+		header string
+		cause  int
+		text   string
+	}{
+		{`Q.850;cause=16;text="Terminated"`, 16, "Terminated"},
+		{`SIP;cause=200, q.850 ; Cause=127`, 127, ""},
+		{`SIP;cause=200`, 0, ""},
+		{`Q.850`, 0, ""},
+		{`Q.850;cause=0;text="x"`, 0, ""},
+		{`Q.850;cause=128;text="x"`, 0, ""},
+		{`Q.850;cause=;text`, 0, ""},
+	}
+	for _, tt := range cases {
+		msg := sip.NewResponse(480, "")
+		msg.AppendHeader(sip.NewHeader("Reason", tt.header))
+		if cause, text := reasonHeader(msg); cause != tt.cause || text != tt.text {
+			t.Errorf("%s: got %d %q, want %d %q", tt.header, cause, text, tt.cause, tt.text)
+		}
 	}
 }
