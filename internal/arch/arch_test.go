@@ -23,6 +23,7 @@ const (
 // fronts towards the phone line, never back. It is the table of docs/architecture.md.
 var rooms = map[string][]string{
 	"audio/g711":     {},
+	"audio/g722":     {},
 	"audio/measure":  {},
 	"audio/resample": {},
 	"audio/sample":   {"audio/wav"},

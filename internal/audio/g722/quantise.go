@@ -1,0 +1,69 @@
+package g722
+
+import "math"
+
+// Tables of ITU-T G.722 that never change.
+//
+//nolint:gochecknoglobals // Tables that never change.
+var (
+	// octave are 32 fractions of an octave, 2048 × 2^(i/32) (table 17).
+	octave = [32]int16{
+		2048, 2093, 2139, 2186, 2233, 2282, 2332, 2383, 2435, 2489, 2543, 2599, 2656, 2714, 2774, 2834,
+		2896, 2960, 3025, 3091, 3158, 3228, 3298, 3371, 3444, 3520, 3597, 3676, 3756, 3838, 3922, 4008,
+	}
+	// bounds are the decision values of the low band, in units of the scale/4096: an interval begins at each of them. The
+	// last is never reached (table 14).
+	bounds = [32]int32{
+		0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714,
+		786, 858, 940, 1023, 1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919, math.MaxInt32, math.MaxInt32,
+	}
+	// codesUp and codesDown are the codes of the intervals, from the smallest on, for steps up and down (table 14).
+	codesUp   = [32]uint8{61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32}
+	codesDown = [32]uint8{63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4}
+	// steps6, steps4 and steps2 are the steps that codes of six, four and two bits stand for, in units of the scale/32768
+	// (tables 15, 16 and 19).
+	steps6 = [64]int32{
+		-136, -136, -136, -136, -24808, -21904, -19008, -16704, -14984, -13512, -12280, -11192, -10232, -9360, -8576, -7856,
+		-7192, -6576, -6000, -5456, -4944, -4464, -4008, -3576, -3168, -2776, -2400, -2032, -1688, -1360, -1040, -728,
+		24808, 21904, 19008, 16704, 14984, 13512, 12280, 11192, 10232, 9360, 8576, 7856, 7192, 6576, 6000, 5456,
+		4944, 4464, 4008, 3576, 3168, 2776, 2400, 2032, 1688, 1360, 1040, 728, 432, 136, -432, -136,
+	}
+	steps4 = [16]int32{0, -20456, -12896, -8968, -6288, -4240, -2584, -1200, 20456, 12896, 8968, 6288, 4240, 2584, 1200, 0}
+	steps2 = [4]int32{-7408, -1616, 7408, 1616}
+	// growth4 and growth2 tell by how much the logarithm of the scale moves after each code: large steps make it larger
+	// (tables 16 and 20).
+	growth4 = [16]int32{-60, 3042, 1198, 538, 334, 172, 58, -30, 3042, 1198, 538, 334, 172, 58, -30, -60}
+	growth2 = [4]int32{798, -214, 798, -214}
+)
+
+// boundHigh is the one decision value of the high band, in units of the scale/4096 (table 18).
+const boundHigh = 564
+
+// quantiseLow returns the code of six bits for a deviation from the prediction of the low band.
+//
+// The interval is found in five halvings without a branch: speech makes every branch here a coin toss.
+func quantiseLow(deviation, scale int32) int32 {
+	sign := deviation >> 31
+	size := int64(deviation^sign+1) << 12 // a bound is passed when size/4096 is larger than the whole part of its product
+	i := 0
+	for half := 16; half > 0; half >>= 1 {
+		next := i + half
+		if size > int64(bounds[next&31])*int64(scale) {
+			i = next
+		}
+	}
+	if sign < 0 {
+		return int32(codesDown[i])
+	}
+	return int32(codesUp[i])
+}
+
+// quantiseHigh returns the code of two bits for a deviation from the prediction of the high band.
+func quantiseHigh(deviation, scale int32) int32 {
+	sign := deviation >> 31
+	code := 3 + 2*sign // 3 up, 1 down
+	if deviation^sign >= boundHigh*scale>>12 {
+		code--
+	}
+	return code
+}
