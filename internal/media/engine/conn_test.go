@@ -146,6 +146,15 @@ func TestStoppingTheEngineSaysGoodbye(t *testing.T) {
 	stop()
 }
 
+func TestAClientThatDoesNotAnswerHoldsTheEndUpForASecondAtMost(t *testing.T) {
+	e, stop := runEngine(t, Config{CloseTimeout: time.Hour})
+	conn, c := adopt(t, e, ConnConfig{Role: Listen, Linger: true})
+	c.send(frame(ws.OpPing, true, ""))
+	c.want(ws.OpPong)
+	stop() // fails the test when it takes longer than patience
+	wantDone(t, conn)
+}
+
 func TestAfterTheEngineEverythingIsRefusedAndFreed(t *testing.T) {
 	e, stop := runEngine(t, Config{})
 	m, _ := openCall(t, e, "call_1")

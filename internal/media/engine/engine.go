@@ -56,7 +56,8 @@ type Config struct {
 	PongTimeout time.Duration
 	// WriteTimeout is how long one write to a WebSocket may take; 0 means PongTimeout.
 	WriteTimeout time.Duration
-	// CloseTimeout is how long a WebSocket may take to close after it was asked to; 0 means 5 s.
+	// CloseTimeout is how long a WebSocket may take to close after it was asked to; 0 means 5 s. When the
+	// program ends it is 1 s at most.
 	CloseTimeout time.Duration
 	// ListenQueue is how much audio may wait for a listener that reads slowly, beside what the
 	// session kept for the first listener; 0 means 5 s.
@@ -122,7 +123,7 @@ func (c *Config) fill() {
 }
 
 // Run does the work until ctx ends. Then calls go silent, WebSockets are closed with code 1001
-// and given CloseTimeout to answer; when Run returns every socket is closed. It must be called once.
+// and given CloseTimeout or 1 s to answer; when Run returns every socket is closed. It must be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, w := range e.workers {

@@ -6,9 +6,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// brokenLinger is how long a connection stays after its client broke the protocol, so that the
-// close frame arrives before the connection goes.
-const brokenLinger = time.Second
+// shortLinger bounds how long a connection stays for the answer to its close frame when there is no
+// time (the program goes away) or no hope (the client broke the protocol).
+const shortLinger = time.Second
 
 // states of a Conn.
 const (
@@ -51,7 +51,7 @@ func (c *Conn) read(now time.Time, t connTask) {
 		if bad := c.frames.feed(t.buf); bad != nil {
 			c.beginClose(now, bad)
 			// Nothing that comes now can be understood, an answer to the close frame neither.
-			c.deadline = now.Add(min(brokenLinger, c.engine.cfg.CloseTimeout))
+			c.closeBy(now.Add(min(shortLinger, c.engine.cfg.CloseTimeout)))
 		}
 	}
 	if !t.own {
@@ -66,8 +66,20 @@ func (c *Conn) beginClose(now time.Time, why *violation) {
 	}
 	c.leave(now)
 	c.state = connClosing
-	c.deadline = now.Add(c.engine.cfg.CloseTimeout)
+	linger := c.engine.cfg.CloseTimeout
+	if why.code == ws.StatusGoingAway {
+		linger = min(linger, shortLinger)
+	}
+	c.closeBy(now.Add(linger))
 	c.out.close(why.code, why.reason)
+}
+
+// closeBy has the connection dropped at this time at the latest.
+func (c *Conn) closeBy(deadline time.Time) {
+	c.deadline = deadline
+	if deadline.Before(c.at.checkAt) {
+		c.at.checkAt = deadline
+	}
 }
 
 // drop lets go of the socket at once. The goroutines see the deadline in the past and end;

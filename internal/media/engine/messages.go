@@ -79,7 +79,7 @@ func (c *Conn) closed(code ws.StatusCode, _ []byte) {
 	if c.state == connOpen {
 		c.leave(c.now)
 		c.state = connClosing
-		c.deadline = c.now.Add(c.engine.cfg.CloseTimeout)
+		c.closeBy(c.now.Add(c.engine.cfg.CloseTimeout))
 	}
 	c.out.answerClose(code)
 }

@@ -61,7 +61,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-timer.C:
 		case <-stop:
 			stop = nil
-			giveUp = w.engine.cfg.TimeNow().Add(w.engine.cfg.CloseTimeout)
+			giveUp = w.engine.cfg.TimeNow().Add(min(w.engine.cfg.CloseTimeout, shortLinger))
 			w.goodbye(w.engine.cfg.TimeNow())
 		}
 	}
