@@ -54,10 +54,13 @@ func (e *Encoder) encode(dst []byte, src []int16) int {
 		even, odd := filter((*[filterLen]int32)(e.samples[2*i:]))
 		low, high := (even+odd)>>14, (even-odd)>>14
 
-		codeLow := quantiseLow(saturate(low-e.low.prediction), e.low.scaleLow())
-		e.low.adapt(e.low.stepLow(codeLow >> 2))
-		codeHigh := quantiseHigh(saturate(high-e.high.prediction), e.high.scaleHigh())
-		e.high.adapt(e.high.stepHigh(codeHigh))
+		scaleLow, scaleHigh := e.low.scaleLow(), e.high.scaleHigh()
+		codeLow := quantiseLow(saturate(low-e.low.prediction), scaleLow)
+		codeHigh := quantiseHigh(saturate(high-e.high.prediction), scaleHigh)
+		e.low.growLow(codeLow >> 2)
+		e.low.adapt(scaleLow * steps4[codeLow>>2] >> 15)
+		e.high.growHigh(codeHigh)
+		e.high.adapt(scaleHigh * steps2[codeHigh] >> 15)
 		dst[i] = byte(codeHigh<<6 | codeLow)
 	}
 	copy(e.samples[:filterLen-2], e.samples[len(src):])
@@ -92,10 +95,13 @@ func (d *Decoder) decode(dst []int16, src []byte) int {
 
 		// The listener hears all six bits of the low band; predictions rest on four of them, so that a network may
 		// take the others away.
-		low := limit(d.low.prediction + d.low.scaleLow()*steps6[codeLow]>>15)
-		d.low.adapt(d.low.stepLow(codeLow >> 2))
-		stepHigh := d.high.stepHigh(codeHigh)
+		scaleLow, scaleHigh := d.low.scaleLow(), d.high.scaleHigh()
+		low := limit(d.low.prediction + scaleLow*steps6[codeLow]>>15)
+		stepHigh := scaleHigh * steps2[codeHigh] >> 15
 		high := limit(d.high.prediction + stepHigh)
+		d.low.growLow(codeLow >> 2)
+		d.low.adapt(scaleLow * steps4[codeLow>>2] >> 15)
+		d.high.growHigh(codeHigh)
 		d.high.adapt(stepHigh)
 
 		d.samples[filterLen-2+2*i] = low + high

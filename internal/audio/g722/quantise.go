@@ -17,9 +17,11 @@ var (
 		0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714,
 		786, 858, 940, 1023, 1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919, math.MaxInt32, math.MaxInt32,
 	}
-	// codesUp and codesDown are the codes of the intervals, from the smallest on, for steps up and down (table 14).
-	codesUp   = [32]uint8{61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32}
-	codesDown = [32]uint8{63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4}
+	// codes are the codes of the intervals, from the smallest on, for steps up and then for steps down (table 14).
+	codes = [64]uint8{
+		61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 32, 32,
+		63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 4, 4,
+	}
 	// steps6, steps4 and steps2 are the steps that codes of six, four and two bits stand for, in units of the scale/32768
 	// (tables 15, 16 and 19).
 	steps6 = [64]int32{
@@ -41,29 +43,22 @@ const boundHigh = 564
 
 // quantiseLow returns the code of six bits for a deviation from the prediction of the low band.
 //
-// The interval is found in five halvings without a branch: speech makes every branch here a coin toss.
+// The interval is found in five halvings. No comparison is a branch, as speech would make each of them a coin toss: the
+// sign of a difference, spread over all bits, takes or leaves the half.
 func quantiseLow(deviation, scale int32) int32 {
 	sign := deviation >> 31
 	size := int64(deviation^sign+1) << 12 // a bound is passed when size/4096 is larger than the whole part of its product
 	i := 0
 	for half := 16; half > 0; half >>= 1 {
-		next := i + half
-		if size > int64(bounds[next&31])*int64(scale) {
-			i = next
-		}
+		i += half & int((int64(bounds[(i+half)&31])*int64(scale)-size)>>63)
 	}
-	if sign < 0 {
-		return int32(codesDown[i])
-	}
-	return int32(codesUp[i])
+	return int32(codes[i&31|int(sign&32)])
 }
 
-// quantiseHigh returns the code of two bits for a deviation from the prediction of the high band.
+// quantiseHigh returns the code of two bits for a deviation from the prediction of the high band: 3 and 2 up, 1 and 0
+// down, the larger steps having the smaller codes.
 func quantiseHigh(deviation, scale int32) int32 {
 	sign := deviation >> 31
-	code := 3 + 2*sign // 3 up, 1 down
-	if deviation^sign >= boundHigh*scale>>12 {
-		code--
-	}
-	return code
+	large := (boundHigh*scale>>12 - 1 - (deviation ^ sign)) >> 31
+	return 3 + 2*sign + large
 }
