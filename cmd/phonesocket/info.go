@@ -73,7 +73,7 @@ func (p program) help(context.Context, []string) error {
 	var b strings.Builder
 	b.WriteString(helpText)
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.summary)
 	}
 	_, err := fmt.Fprint(p.stdout, b.String())
 	return err

@@ -42,6 +42,7 @@ func commands() []command {
 	return []command{
 		{"run", "register and serve; this is the default", program.serve},
 		{"demo", "try everything on this machine, without any account (--check: prove it and exit)", program.demo},
+		{"phonenet", "only the telephone network of the demo, for a gateway elsewhere", program.phonenet},
 		{"health", "ask the running gateway whether it is well; exit code 0 or 1", program.health},
 		{"env", "print all settings (--example: as a file .env)", program.env},
 		{"version", "print the version", program.version},
