@@ -46,7 +46,7 @@ func startDemo(t *testing.T) *bench {
 		"go run ./cmd/phonesocket", program, "go run ./examples/client", filepath.Join(tools, "client"),
 	)
 	b.build(t, tools)
-	b.env = []string{"PATH=" + tools + ":" + os.Getenv("PATH"), "HOME=" + b.dir}
+	b.env = []string{"PATH=" + tools + ":" + os.Getenv("PATH"), "HOME=" + b.dir, "PYTHONPATH=" + os.Getenv("PYTHONPATH")}
 	return b
 }
 

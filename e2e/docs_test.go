@@ -343,3 +343,33 @@ func TestThePythonClientInTheReadmeIsTheOneInTheExamples(t *testing.T) {
 	}
 	t.Error("README.md does not show examples/client.py as it is")
 }
+
+// defaults returns the default of each setting, from the reference that is written from the program.
+func defaults(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\| `([^`]+)` \\|")
+	for _, m := range row.FindAllStringSubmatch(readDocument(t, "docs/configuration.md").text, -1) {
+		all[m[1]] = m[2]
+	}
+	return all
+}
+
+func TestTheDocumentsNameTheRightDefaults(t *testing.T) {
+	known := defaults(t)
+	// "`DRAIN_TIMEOUT` (20 s)", "`MAX_CALLS` 10,"
+	claim := regexp.MustCompile("`([A-Z]+_[A-Z_]+)` \\(?([0-9]+(?: (?:s|min|h))?|[A-Z]{2})[),.]")
+	found := 0
+	for _, d := range documents(t) {
+		for _, m := range claim.FindAllStringSubmatch(strings.ReplaceAll(d.prose, "\n", " "), -1) {
+			found++
+			got := strings.ReplaceAll(strings.ReplaceAll(m[2], " ", ""), "min", "m")
+			if want := known[m[1]]; got != want {
+				t.Errorf("%s: the default of %s is said to be %q, and is %q", d.name, m[1], m[2], want)
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d defaults found", found)
+	}
+}
