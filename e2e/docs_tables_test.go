@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -253,5 +254,37 @@ func TestTheTablesOfTheDocumentsSayWhatTheCodeSays(t *testing.T) {
 				t.Errorf("%s, table %q (-code +document):\n%s", test.document, test.title, diff)
 			}
 		})
+	}
+}
+
+func TestTheArchitecturePageNamesEveryRoom(t *testing.T) {
+	page := readDocument(t, "docs/architecture.md").text
+	rooms := 0
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		room, err := filepath.Rel(filepath.Join(root, "internal"), path)
+		if err != nil {
+			return err
+		}
+		if slices.Contains([]string{"arch", "test", filepath.Join("sip", "siptest")}, room) {
+			return filepath.SkipDir // they carry tests
+		}
+		files, err := filepath.Glob(filepath.Join(path, "*.go"))
+		if err != nil || len(files) == 0 {
+			return err
+		}
+		rooms++
+		if !strings.Contains(page, "`"+filepath.ToSlash(room)+"`") {
+			t.Errorf("docs/architecture.md does not name %s", room)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rooms < 20 {
+		t.Errorf("only %d rooms found", rooms)
 	}
 }
