@@ -353,6 +353,12 @@ def save(path, pcm):
         out.writeframes(raw_bytes(pcm))
 
 
+def at_port(url, port):
+    """The address with another port, where the gateway's ports are published under other numbers."""
+    parts = urllib.parse.urlsplit(url)
+    return url if not port else urllib.parse.urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}"))
+
+
 def run_call(api, options, report):
     pcm, rate = read_wav(options.say) if options.say else (test_sound(), RATE)
     status, call = api.call("POST", "/call", {"to": options.to, "ring_timeout_ms": options.ring * 1000})
@@ -361,10 +367,10 @@ def run_call(api, options, report):
     report.ok("call", f"{call['id']} to {options.to}")
     sockets = []
     try:
-        ear = Listener(WebSocket(call["listen_url"], api.token))
+        ear = Listener(WebSocket(at_port(call["listen_url"], options.listen_port), api.token))
         sockets.append(ear.socket)
         ear.start()
-        url = call["speak_url"] + ("&" if "?" in call["speak_url"] else "?") + f"format=pcm16&rate={rate}"
+        url = at_port(call["speak_url"], options.speak_port) + ("&" if "?" in call["speak_url"] else "?") + f"format=pcm16&rate={rate}"
         mouth = Listener(WebSocket(url, api.token))
         sockets.append(mouth.socket)
         mouth.start()
@@ -421,6 +427,8 @@ def main():
     parser.add_argument("--to", required=True, help="number to call (it will ring)")
     parser.add_argument("--api", default="http://127.0.0.1:8085", help="REST address (default %(default)s)")
     parser.add_argument("--token", default=os.environ.get("API_TOKEN", ""), help="API_TOKEN of the gateway")
+    parser.add_argument("--speak-port", type=int, help="port of the speak socket, if it is published under another than the gateway says")
+    parser.add_argument("--listen-port", type=int, help="the same for the listen socket")
     parser.add_argument("--say", help="WAV to speak, 16 bit mono (default: three seconds of test sound)")
     parser.add_argument("--record", default="test-call.wav", help="where to save what was heard (default %(default)s)")
     parser.add_argument("--ring", type=int, default=45, help="seconds to let it ring (default %(default)s)")

@@ -144,7 +144,8 @@ for port in $(inspect '{{range $p, $c := .HostConfig.PortBindings}}{{$p}} {{end}
 done
 say "no privileges, three ports"
 
-API_TOKEN=container-test-token python3 scripts/test-call.py --api "http://127.0.0.1:$api" --to 100 --echo --record "$work/heard.wav"
+API_TOKEN=container-test-token python3 scripts/test-call.py --api "http://127.0.0.1:$api" --speak-port "$speak" --listen-port "$listen" \
+	--to 100 --echo --record "$work/heard.wav"
 
 say "memory in use: $(docker stats --no-stream --format '{{.MemUsage}}' "$id")"
 docker stop -t 20 "$id" >/dev/null
