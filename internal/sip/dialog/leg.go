@@ -1,9 +1,11 @@
 package dialog
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -234,7 +236,19 @@ func (l *leg) bye() {
 	l.byed = true
 	l.stopTimers()
 	l.d.busy++
+	l.sayBye(l.d.ua.cfg.Layer.T1())
+}
+
+// sayBye sends the BYE, and once more after a pause when it could not be sent:
+// the connection may have died with nobody noticing, and a leg without BYE costs
+// money. The pauses double and add up to timer F.
+func (l *leg) sayBye(pause time.Duration) {
+	layer := l.d.ua.cfg.Layer
 	l.do(l.request(sip.BYE), func(_ *sip.Response, err error) {
+		if errors.Is(err, transaction.ErrTransport) && !l.gone && pause <= 32*layer.T1() {
+			layer.After(pause, func() { l.sayBye(2 * pause) })
+			return
+		}
 		if err != nil {
 			l.d.ua.cfg.Logger.Warn("no answer to bye", "call_id", l.d.id, "error", err)
 		}

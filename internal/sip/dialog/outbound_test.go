@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"phonesocket/internal/sip/siptest"
+	"phonesocket/internal/sip/transport"
 )
 
 func TestACallRingsIsAnsweredAndHungUp_RFC3261_13_2(t *testing.T) {
@@ -139,6 +141,50 @@ func TestAnUnansweredByeEndsTheCallForItsOwnerAfter4T1(t *testing.T) {
 		}
 		if n := len(w.peer.Drain(time.Minute)); n != 11 {
 			t.Errorf("%d byes sent, want 11 (timer E up to timer F)", n)
+		}
+	})
+}
+
+func TestAByeIsSentOnceMoreOverANewConnection_RFC5626_4_4(t *testing.T) {
+	runOn(t, "tcp", func(w *world) {
+		c := w.talk()
+		c.d.Hangup(hangupCause())
+		first := w.peer.Want("BYE")
+		w.layer.Broken(w.peer.Target, transport.ErrDead)
+		second := w.peer.Want("BYE")
+		if d := second.At.Sub(first.At); d != 500*time.Millisecond || second.CSeq() != first.CSeq()+1 {
+			t.Errorf("second bye after %s with CSeq %d, want T1 and one more than %d", d, second.CSeq(), first.CSeq())
+		}
+		w.layer.Broken(w.peer.Target, transport.ErrDead)
+		third := w.peer.Want("BYE")
+		w.peer.Reply(third, 200, "")
+		c.wantEnd(ReasonAPIHangup)
+		w.peer.None(time.Minute)
+	})
+}
+
+func TestAByeThatCannotBeSentIsGivenUpAfterTimerF(t *testing.T) {
+	runOn(t, "tcp", func(w *world) {
+		c := w.talk()
+		w.peer.Lose(func(m siptest.Message) bool {
+			if m.Is("BYE") {
+				w.layer.Broken(w.peer.Target, transport.ErrDead)
+			}
+			return false
+		})
+		start := time.Now()
+		c.d.Hangup(hangupCause())
+		wantEvent[Ended](c)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		if err := w.ua.Settle(ctx); err != nil {
+			t.Errorf("settle: %v", err)
+		}
+		if d := time.Since(start); d > 32*time.Second {
+			t.Errorf("given up after %s, want 64*T1 at most", d)
+		}
+		if n := len(w.peer.Drain(time.Minute)); n != 7 {
+			t.Errorf("%d byes sent, want 7", n)
 		}
 	})
 }

@@ -30,8 +30,10 @@ func (c *Client) sendCancel() {
 	for _, h := range c.cancel {
 		req.AppendHeader(h)
 	}
-	c.deadline()
-	c.deadline = c.layer.After(64*c.layer.cfg.T1, c.timeout)
+	if c.state != terminated {
+		c.deadline()
+		c.deadline = c.layer.After(64*c.layer.cfg.T1, c.timeout)
+	}
 	// What the peer says to the CANCEL itself does not matter: the answer to
 	// the INVITE decides.
 	c.layer.Request(req, c.to, func(Result) {})

@@ -254,6 +254,47 @@ func TestABrokenTargetEndsWhatWaitsForIt_RFC3261_17_1_4(t *testing.T) {
 	})
 }
 
+func TestPhonesStopRingingWhenTheConnectionBreaks_RFC3261_9_1(t *testing.T) {
+	for _, cancelled := range []bool{false, true} {
+		run(t, "tcp", func(w *world) {
+			s := w.request(sip.INVITE)
+			w.peer.Reply(s.msg, 180, "b")
+			s.want(180)
+			if cancelled {
+				w.loop(func() { s.Cancel() })
+				w.peer.Want("CANCEL")
+			}
+			w.Broken(w.peer.Target, transport.ErrDead)
+			if err := s.wantErr(); !errors.Is(err, ErrTransport) {
+				t.Errorf("got %v, want ErrTransport", err)
+			}
+			cancel := w.peer.Want("CANCEL")
+			if got, want := cancel.Param("Via", "branch"), s.msg.Param("Via", "branch"); got != want {
+				t.Errorf("branch of the cancel is %q, want %q", got, want)
+			}
+			w.peer.Reply(cancel, 200, "b")
+			// The answer to the INVITE finds nobody, and needs nobody.
+			w.peer.Reply(s.msg, 487, "b")
+			s.none(time.Minute)
+			w.peer.None(time.Minute)
+			w.wantEmpty(time.Minute)
+		})
+	}
+}
+
+func TestWhatEndsACallIsRepeatedThoughDatagramsCannotBeSent_RFC3261_17_1_2_2(t *testing.T) {
+	run(t, "udp", func(w *world) {
+		bye, options := w.request(sip.BYE), w.request(sip.OPTIONS)
+		w.Broken(w.peer.Target, syscall.ECONNREFUSED)
+		if err := options.wantErr(); !errors.Is(err, ErrTransport) {
+			t.Errorf("got %v, want ErrTransport", err)
+		}
+		again := w.peer.Want("BYE")
+		w.peer.Reply(again, 200, "")
+		bye.want(200)
+	})
+}
+
 func TestADatagramThatCannotBeSentDoesNotEndACallThatRings(t *testing.T) {
 	run(t, "udp", func(w *world) {
 		fresh, ringing := w.request(sip.INVITE), w.request(sip.INVITE)

@@ -191,11 +191,25 @@ func (l *Layer) dispatch(in transport.Incoming) {
 
 // broken ends the transactions that wait for a target. Over UDP only those that
 // had no answer at all: one datagram that cannot be sent says nothing about a
-// call that rings.
+// call that rings. What ends a call is repeated by timer E in any case.
 func (l *Layer) broken(to transport.Target, err error) {
+	var ringing []*Client
 	for _, c := range l.clients {
-		if c.to == to && (to.Reliable() || c.state == calling) {
+		switch {
+		case c.to != to:
+		case to.Reliable():
+			if c.invite && c.state == proceeding {
+				ringing = append(ringing, c)
+			}
+			c.fail(fmt.Errorf("%w: %w", ErrTransport, err))
+		case c.state == calling && c.req.Method != sip.BYE && c.req.Method != sip.CANCEL:
 			c.fail(fmt.Errorf("%w: %w", ErrTransport, err))
 		}
+	}
+	// Nobody waits for their answer any more, so the phones are to stop ringing:
+	// the CANCEL goes out over a new connection.
+	for _, c := range ringing {
+		c.sentStop = false
+		c.sendCancel()
 	}
 }
