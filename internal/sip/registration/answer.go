@@ -67,6 +67,9 @@ func (r *Registration) success(res *sip.Response) {
 	}
 	r.attempts = 0
 	r.streak = streak{}
+	if r.steady.IsZero() {
+		r.steady = now
+	}
 	r.cfg.Resolver.Good(resolve.Target(r.target))
 	r.cfg.Transport.KeepAlive(r.target, true)
 	d := r.refreshAfter(lease)

@@ -40,15 +40,15 @@ func two() *zone {
 	}
 }
 
-// TestAfterTimerFTheNextAddressIsTried is RFC 3261 section 17.1.2.2 and RFC 3263 section 4.3.
-func TestAfterTimerFTheNextAddressIsTried(t *testing.T) {
+// TestASilentAddressMakesRoomForTheNext is RFC 3263 section 4.3, with less patience than timer F.
+func TestASilentAddressMakesRoomForTheNext(t *testing.T) {
 	inBubble(t, options{dns: two()}, func(b *bench) {
 		start := time.Now()
 		var second message
 		for second = b.Next(); second.To.Addr.Addr() == mustAddr("192.0.2.1"); second = b.Next() {
 		}
-		if d := second.At.Sub(start); d != 32*time.Second || second.To.String() != "udp:192.0.2.2:5062" {
-			t.Errorf("after %s to %s, want 32 s to the second address", d, second.To)
+		if d := second.At.Sub(start); d != quietTime || second.To.String() != "udp:192.0.2.2:5062" {
+			t.Errorf("after %s to %s, want 8 s to the second address", d, second.To)
 		}
 		b.challenge(second, "")
 		b.accept(b.Want("REGISTER"), 60)
@@ -65,6 +65,51 @@ func TestAfterTimerFTheNextAddressIsTried(t *testing.T) {
 		if m := b.next(time.Minute); m.To.Addr != mustAddrPort("192.0.2.2:5062") {
 			t.Errorf("refresh goes to %s", m.To)
 		}
+	})
+}
+
+// TestALoneAddressHasTheTimeOfTimerF is RFC 3261 section 17.1.2.2: there is nobody else to ask.
+func TestALoneAddressHasTheTimeOfTimerF(t *testing.T) {
+	inBubble(t, options{}, func(b *bench) {
+		start := time.Now()
+		first := b.Want("REGISTER")
+		m := b.Want("REGISTER")
+		for ; m.CSeq() == first.CSeq(); m = b.Want("REGISTER") {
+		}
+		if d := m.At.Sub(start); d < 32*time.Second || d > 34*time.Second {
+			t.Errorf("the next try came after %s, want 32 s and a pause", d)
+		}
+	})
+}
+
+func TestARegistrarThatIsStillWorkingIsNotLeft(t *testing.T) {
+	inBubble(t, options{dns: two()}, func(b *bench) {
+		m := b.Want("REGISTER")
+		b.reply(m, 100)
+		for _, again := range b.Drain(20 * time.Second) {
+			if again.To != b.Target {
+				t.Fatalf("went to %s although %s is working on it", again.To, b.Target)
+			}
+		}
+		b.challenge(m, "")
+		b.accept(b.Want("REGISTER"), 60)
+		b.wantState(StateRegistered)
+	})
+}
+
+func TestManyDeadAddressesTakeEightSecondsEach(t *testing.T) {
+	dns := &zone{addrs: map[string]string{"sip.example.org": "192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4"}}
+	inBubble(t, options{dns: dns}, func(b *bench) {
+		start := time.Now()
+		m := b.Next()
+		for ; m.To.Addr.Addr() != mustAddr("192.0.2.4"); m = b.Next() {
+		}
+		if d := m.At.Sub(start); d != 3*quietTime {
+			t.Errorf("the fourth address is asked after %s, want 24 s", d)
+		}
+		b.challenge(m, "")
+		b.accept(b.Want("REGISTER"), 60)
+		b.wantState(StateRegistered)
 	})
 }
 
@@ -202,6 +247,42 @@ func TestADeadConnectionIsReplacedWithinTwoSeconds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConnectionsThatKeepBreakingAreNotOpenedInAStorm is RFC 5626 section 4.5: some servers close the connection
+// when they have answered, and must not be asked once a second for ever.
+func TestConnectionsThatKeepBreakingAreNotOpenedInAStorm(t *testing.T) {
+	inBubble(t, options{network: "tcp"}, func(b *bench) {
+		b.register(600)
+		start, tries := time.Now(), 0
+		for time.Since(start) < 10*time.Minute {
+			b.reg.Broken(b.Target, errors.New("the peer closed the connection"))
+			synctest.Wait()
+			if s := b.reg.Status(); tries >= 3 && (s.Cause != CauseConnection || !strings.Contains(s.Advice, "SIP_TRANSPORT=udp")) {
+				t.Fatalf("status %+v, want advice", s)
+			}
+			b.challenge(b.next(2*time.Minute), "")
+			b.accept(b.Want("REGISTER"), 600)
+			b.wantState(StateRegistered)
+			tries++
+		}
+		if tries < 10 || tries > 25 {
+			t.Errorf("%d registrations in ten minutes, want a pause that grows to a minute", tries)
+		}
+		// A connection that held is replaced at once again.
+		for range 3 {
+			b.Drain(steadyTime)
+			b.reg.Broken(b.Target, errors.New("the peer closed the connection"))
+			lost := time.Now()
+			m := b.Want("REGISTER")
+			if d := m.At.Sub(lost); d > time.Second {
+				t.Errorf("REGISTER after %s", d)
+			}
+			b.challenge(m, "")
+			b.accept(b.Want("REGISTER"), 600)
+			b.wantState(StateRegistered)
+		}
+	})
 }
 
 func TestTheDeathOfSomebodyElsesConnectionIsNotOurs(t *testing.T) {

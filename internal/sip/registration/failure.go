@@ -157,10 +157,15 @@ func noBinding(res *sip.Response, contact sip.Uri) failure {
 	}
 }
 
-func connectionLost(to transport.Target, err error) failure {
-	return failure{
+func connectionLost(to transport.Target, err error, times int) failure {
+	f := failure{
 		cause: CauseConnection, reason: fmt.Sprintf("the connection to %s over %s broke: %v", to.Addr, to.Network, err),
+		advice: "nothing to do: it is opened again",
 	}
+	if times >= 3 {
+		f.advice = "the server or a firewall on the way keeps closing the connection: try SIP_TRANSPORT=udp, or ask the provider"
+	}
+	return f
 }
 
 // dnsFailure explains why the server's name leads nowhere.

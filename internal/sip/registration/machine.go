@@ -18,8 +18,13 @@ import (
 const (
 	// quarantine is how long an address that did not answer is tried last.
 	quarantine = time.Minute
-	// quietTime is when the first log line says that nothing answers, long before timer F.
+	// quietTime is when silence is told, or the next address gets its turn when
+	// there is one: RFC 3261 waits 32 s (timer F), in which nobody can call.
 	quietTime = 8 * time.Second
+	// steadyTime is how long a connection must live so that its death counts as the first.
+	steadyTime = 2 * time.Minute
+	// maxRest is the longest pause before a connection that keeps breaking is opened again.
+	maxRest = time.Minute
 	// staticTime is how often an account that does not register asks DNS again.
 	staticTime = 5 * time.Minute
 )
@@ -43,14 +48,17 @@ type machine struct {
 	cycle    cycle
 	flight   uint64 // number of the request whose answer counts
 	flying   bool
+	inFlight *transaction.Client
 	timer    func() // stops the wait for the next cycle
 	quiet    func() // stops the wait for the first answer
 	expiry   func() // stops the wait for the end of the lease
 	stopped  func() // called when the lease is given up; nil: not stopping
 	attempts int
 	streak   streak
-	path     bool // there is a way to the provider
-	told     bool // the first state was reported
+	steady   time.Time // when the registration over the connection in use began
+	breaks   int       // connections in a row that broke soon after
+	path     bool      // there is a way to the provider
+	told     bool      // the first state was reported
 }
 
 // cycle counts within one try to register, which may take several requests.
@@ -172,10 +180,8 @@ func (r *Registration) send() {
 	req := r.request(r.expires)
 	r.authorize(req)
 	r.fly(req, func(res transaction.Result) { r.result(req, res) })
-	if !r.held && r.attempts == 1 {
-		r.quiet()
-		r.quiet = r.cfg.Layer.After(quietTime, r.stillQuiet)
-	}
+	r.quiet()
+	r.quiet = r.cfg.Layer.After(quietTime, r.stillQuiet)
 }
 
 // authorize adds the credentials of this cycle, or those of the last one when the
@@ -200,19 +206,33 @@ func (r *Registration) fly(req *sip.Request, on func(transaction.Result)) {
 	r.flight++
 	mine := r.flight
 	r.flying = true
-	r.cfg.Layer.Request(req, r.target, func(res transaction.Result) {
-		if mine != r.flight || res.Response != nil && res.Response.IsProvisional() {
+	r.inFlight = r.cfg.Layer.Request(req, r.target, func(res transaction.Result) {
+		if mine != r.flight {
+			return
+		}
+		r.quiet()
+		if res.Response != nil && res.Response.IsProvisional() {
 			return
 		}
 		r.flying = false
-		r.quiet()
 		on(res)
 	})
 }
 
-// stillQuiet tells early that nothing answers.
+// stillQuiet ends the patience with an address when the name has others, and else
+// tells early that nothing answers.
 func (r *Registration) stillQuiet() {
-	if r.flying && !r.held && r.stopped == nil {
+	if !r.flying || r.stopped != nil {
+		return
+	}
+	if len(r.targets) > 1 {
+		r.inFlight.Abandon()
+		r.flight++
+		r.flying = false
+		r.unanswered(unreachable(r.target, transaction.ErrTimeout))
+		return
+	}
+	if !r.held && r.attempts == 1 {
 		r.report(StateRegistering, unreachable(r.target, transaction.ErrTimeout), time.Time{})
 	}
 }
@@ -279,9 +299,25 @@ func (r *Registration) broken(to transport.Target, err error) {
 	r.old = append(r.old, r.contact)
 	r.held = false
 	r.timer()
-	d := r.jitter(0, time.Second)
-	r.report(StateRegistering, connectionLost(to, err), r.cfg.TimeNow().Add(d))
+	d := r.rest()
+	r.report(StateRegistering, connectionLost(to, err, r.breaks), r.cfg.TimeNow().Add(d))
 	r.timer = r.cfg.Layer.After(d, r.again)
+}
+
+// rest returns the pause before a broken connection is replaced: less than a
+// second, unless connections keep breaking soon after the registration, as with
+// servers that close them when they have answered (RFC 5626 section 4.5).
+func (r *Registration) rest() time.Duration {
+	if r.cfg.TimeNow().Sub(r.steady) >= steadyTime {
+		r.breaks = 0
+	}
+	r.steady = time.Time{}
+	r.breaks++
+	if r.breaks == 1 {
+		return r.jitter(0, time.Second)
+	}
+	d := min(time.Second<<min(r.breaks-1, 10), maxRest)
+	return r.jitter(d/2, d/2)
 }
 
 // again registers over a new connection to the same address; only when that

@@ -160,6 +160,14 @@ func (c *Client) fail(err error) {
 	}
 }
 
+// Abandon ends the wait for an answer: nothing is sent any more, and on is not
+// called again. For requests other than INVITE, which would ring on.
+func (c *Client) Abandon() {
+	if !c.invite && c.state != terminated {
+		c.terminate()
+	}
+}
+
 func (c *Client) finish(err error) {
 	c.terminate()
 	c.on(Result{Err: err})
