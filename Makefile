@@ -14,7 +14,7 @@ help: ## this list
 
 run: ## start with the account in .env
 	@test -f .env || { echo "no .env here: cp .env.example .env, then set SIP_SERVER, SIP_USER and SIP_PASSWORD" >&2; exit 1; }
-	set -a && . ./.env && set +a && $(GO) run ./cmd/phonesocket
+	$(GO) run ./cmd/phonesocket run --env-file .env
 
 demo: ## a telephone network in a box, without any account
 	$(GO) run ./cmd/phonesocket demo

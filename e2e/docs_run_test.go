@@ -164,10 +164,18 @@ func TestThePythonClientWorks(t *testing.T) {
 	client := filepath.Join(t.TempDir(), "client.py")
 	b.copy(t, "examples/client.py", client)
 	b.run(t, "examples/client.py", "python3", "-m", "py_compile", client)
-	if err := exec.Command("python3", "-c", "import websockets").Run(); err != nil {
-		t.Log("python3 has no package websockets: examples/client.py was only compiled, not run")
-		return
+	python := ""
+	for _, p := range []string{"python3", "/usr/bin/python3"} { // Debian's package serves the latter
+		if python == "" && exec.Command(p, "-c", "import websockets").Run() == nil {
+			python = p
+		}
 	}
-	b.run(t, "examples/client.py", "sh", "-euc", "python3 "+client+" 100 internal/audio/sample/speech.wav > heard-back.wav")
+	switch {
+	case python == "" && os.Getenv("CI") != "":
+		t.Fatal("no python3 has the package websockets: run scripts/install-test-tools.sh")
+	case python == "":
+		t.Skip("no python3 has the package websockets: examples/client.py was only compiled, not run")
+	}
+	b.run(t, "examples/client.py", "sh", "-euc", python+" "+client+" 100 internal/audio/sample/speech.wav > heard-back.wav")
 	echoed(t, filepath.Join(b.dir, "heard-back.wav"))
 }

@@ -17,6 +17,9 @@ need sipp sip-tester
 need python3 python3
 need openssl openssl
 
+if ! python3 -c 'import websockets' 2>/dev/null && ! /usr/bin/python3 -c 'import websockets' 2>/dev/null; then
+	missing="$missing python3 python3-websockets"
+fi
 for module in /usr/lib/*/kamailio/modules/tls.so; do
 	[ -e "$module" ] || missing="$missing kamailio-tls-modules"
 done

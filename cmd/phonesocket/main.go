@@ -40,7 +40,7 @@ type command struct {
 // commands returns the subcommands in the order in which help shows them.
 func commands() []command {
 	return []command{
-		{"run", "register and serve; this is the default", program.serve},
+		{"run", "register and serve; this is the default (--env-file FILE: settings from a file)", program.serve},
 		{"demo", "try everything on this machine, without any account (--check: prove it and exit)", program.demo},
 		{"phonenet", "only the telephone network of the demo, for a gateway elsewhere", program.phonenet},
 		{"health", "ask the running gateway whether it is well; exit code 0 or 1", program.health},

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"phonesocket/internal/config"
@@ -12,10 +15,11 @@ import (
 
 // serve runs the gateway until a signal ends it.
 func (p program) serve(ctx context.Context, args []string) error {
-	if err := noArguments("run", args); err != nil {
+	environ, err := p.settings(args)
+	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(p.environ)
+	cfg, err := config.Load(environ)
 	if err != nil {
 		return err
 	}
@@ -27,6 +31,29 @@ func (p program) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	return g.Run(ctx, hurry)
+}
+
+// settings returns the environment, before which the file of --env-file counts
+// for what the environment does not say.
+func (p program) settings(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return p.environ, nil
+	}
+	if len(args) != 2 || strings.TrimLeft(args[0], "-") != "env-file" {
+		return nil, noArguments("run", args)
+	}
+	file, err := os.Open(args[1])
+	if err != nil {
+		return nil, usageError{fmt.Sprintf("read settings: %v", err)}
+	}
+	defer file.Close()
+	environ, err := config.ReadEnvFile(file)
+	if err != nil {
+		return nil, usageError{fmt.Sprintf("read settings from %s: %v", args[1], err)}
+	}
+	// An empty variable is the same as none, so it leaves the file's value alone.
+	given := slices.DeleteFunc(slices.Clone(p.environ), func(entry string) bool { return strings.HasSuffix(entry, "=") })
+	return append(environ, given...), nil
 }
 
 // signals returns a context that SIGINT or SIGTERM ends, and a channel that the
