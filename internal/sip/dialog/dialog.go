@@ -244,11 +244,17 @@ func (d *Dialog) again(req *sip.Request, res *sip.Response) (*sip.Request, error
 		}
 		return next, err
 	case statusIntervalTooSmall:
-		least := seconds(headerValue(res, "Min-SE"))
-		if d.interval <= 0 || least <= d.minSE {
-			return nil, nil // it wants no more than it was given
+		if d.interval <= 0 {
+			return nil, nil // it was asked for nothing
 		}
-		d.interval, d.minSE = max(d.interval, least), least
+		least := seconds(headerValue(res, "Min-SE"))
+		if least > d.minSE {
+			d.interval, d.minSE = max(d.interval, least), least
+		} else {
+			// It wants no more than it was given, or does not say what: the
+			// call is worth more than its timer, which nobody has to ask for.
+			d.interval = -1
+		}
 		next := repeat(req)
 		d.cseq++
 		next.CSeq().SeqNo = d.cseq

@@ -142,6 +142,11 @@ func (l *leg) refreshed(method sip.RequestMethod, res *sip.Response, err error) 
 		l.d.minSE = seconds(headerValue(res, "Min-SE"))
 		l.session.interval = l.d.minSE
 		l.later(0)
+	case code == statusIntervalTooSmall:
+		// It wants no more than it was given: without a timer the call goes on,
+		// with one it would end when the interval is over.
+		l.session.stop()
+		l.d.ua.cfg.Logger.Warn("session timer given up: 422 without a longer interval", "call_id", l.d.id)
 	case code == sip.StatusRequestPending:
 		l.later(glareWait(true, rand.IntN))
 	case method == sip.UPDATE && (code == sip.StatusMethodNotAllowed || code == sip.StatusNotImplemented):

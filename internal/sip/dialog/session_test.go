@@ -35,11 +35,52 @@ func TestASmallIntervalIsRaisedTo422s_RFC4028_7_3(t *testing.T) {
 		wantSame(t, "Min-SE", second.Header("Min-SE"), "3600")
 		wantSame(t, "CSeq", second.Header("CSeq"), "2 INVITE")
 		wantSame(t, "Call-ID", second.Header("Call-ID"), c.invite.Header("Call-ID"))
-		// It wants no more than it has got: that is no reason to go on.
-		w.peer.Reply(second, 422, "x", "Min-SE: 3600")
+		w.peer.Reply(second, 200, "b", siptest.Contact("b"), siptest.SDP, "Session-Expires: 3600;refresher=uac")
 		w.peer.Want("ACK")
-		c.wantEnd(ReasonProvider)
-		w.peer.None(time.Minute)
+		wantEvent[Answered](c)
+	})
+}
+
+func TestA422WithoutALongerIntervalIsMetWithoutTimer_RFC4028_7_3(t *testing.T) {
+	for name, header := range map[string]string{
+		"our own interval, already given as Min-SE": "Min-SE: 1800",
+		"less than our interval":                    "Min-SE: 90",
+		"no Min-SE":                                 "Subject: x",
+		"nonsense":                                  "Min-SE: many",
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(w *world) {
+				c := w.ring()
+				m := c.invite
+				for m.Header("Session-Expires") != "" {
+					wantSame(t, "Session-Expires", m.Header("Session-Expires"), "1800")
+					w.peer.Reply(m, 422, "x", header)
+					w.peer.Want("ACK")
+					if m = w.peer.Want("INVITE"); m.CSeq() > 3 {
+						t.Fatal("asked again and again")
+					}
+				}
+				wantSame(t, "Min-SE", m.Header("Min-SE"), "")
+				// Without a timer there is nothing left that it could mean.
+				w.peer.Reply(m, 422, "x", header)
+				w.peer.Want("ACK")
+				c.wantEnd(ReasonProvider)
+				w.peer.None(time.Minute)
+			})
+		})
+	}
+}
+
+func TestARefreshThatMeets422WithoutMoreDoesNotEndTheCall(t *testing.T) {
+	run(t, func(w *world) {
+		c := w.talk("Session-Expires: 600;refresher=uac", allowAll)
+		time.Sleep(5 * time.Minute)
+		w.peer.Reply(w.peer.Want("UPDATE"), 422, "", "Min-SE: 600")
+		w.peer.None(time.Hour)
+		c.noEvent(time.Second)
+		c.d.Hangup(hangupCause())
+		w.peer.Reply(w.peer.Want("BYE"), 200, "")
+		c.wantEnd(ReasonAPIHangup)
 	})
 }
 
