@@ -37,6 +37,7 @@ type SIP struct {
 	Password      Secret         `env:"SIP_PASSWORD" form:"secret" needed:"yes" example:"the-sip-password" doc:"Password of the SIP account, usually not the one of the provider's web site. Not needed with SIP_REGISTER=no or SIP_AUTH_USER=anonymous@…."`
 	AuthUser      string         `env:"SIP_AUTH_USER" form:"text" example:"device-17" doc:"User name for authentication, where the provider gives a separate one. Empty: SIP_USER."`
 	Domain        string         `env:"SIP_DOMAIN" form:"host" example:"example.com" doc:"Domain of the account, the part after the @ of its SIP address. Empty: the host of SIP_SERVER."`
+	Realms        []string       `env:"SIP_REALMS" form:"list" example:"sip.example.com,pbx.example.com" doc:"Digest realms that may ask for the password, separated by commas, where the provider asks for calls under another name than for the registration. Empty: the realm of the registration."`
 	Proxy         Server         `env:"SIP_PROXY" form:"server" example:"proxy.example.com:5060" doc:"Outbound proxy, where the provider names one. Empty: requests go to SIP_SERVER."`
 	Transport     string         `env:"SIP_TRANSPORT" form:"enum" oneof:"udp|tcp|tls" envDefault:"udp" example:"tcp" doc:"How to reach the server, unless SIP_SERVER says it as a sip: URI."`
 	DisplayName   string         `env:"SIP_DISPLAY_NAME" form:"text" example:"Example Ltd" doc:"Name shown to the callee, where the network passes it on."`
@@ -45,6 +46,7 @@ type SIP struct {
 	NumberStyle   string         `env:"SIP_NUMBER_STYLE" form:"enum" oneof:"plus|e164|00|national" envDefault:"plus" example:"national" doc:"How the provider wants numbers: plus (+4930123), e164 (4930123), 00 (004930123) or national (030123)."`
 	Expires       time.Duration  `env:"SIP_EXPIRES" form:"duration" min:"60s" max:"24h" envDefault:"600s" example:"3600s" doc:"Lease to ask for when registering; the server may change it."`
 	Bind          netip.AddrPort `env:"SIP_BIND" form:"bind" envDefault:"0.0.0.0:5060" example:"0.0.0.0:5080" doc:"Local address and port for SIP; port 0 takes any free one."`
+	AllowFrom     []netip.Prefix `env:"SIP_ALLOW_FROM" form:"networks" example:"192.0.2.0/24,198.51.100.7" doc:"Addresses that may send SIP requests besides those of the server, separated by commas, where the provider ends calls from others. Strangers get no answer."`
 	Register      bool           `env:"SIP_REGISTER" form:"bool" envDefault:"yes" example:"no" doc:"Register at the server; no for trunks that know you by your address."`
 	TLSCA         string         `env:"SIP_TLS_CA" form:"pem" example:"/run/secrets/sip-ca.pem" doc:"Certificate authority to trust for SIP over TLS instead of the system's: a PEM file, or the PEM text itself."`
 	TLSServerName string         `env:"SIP_TLS_SERVER_NAME" form:"host" example:"sip.example.com" doc:"Name that the server's certificate must carry, also sent as SNI. Empty: the account's domain."`

@@ -31,7 +31,9 @@ var forms = map[string]func(v variable, value string) (string, error){
 	"enum":     readEnum,
 	"duration": readDuration,
 	"country":  readCountry,
-	"allow":    readAllow,
+	"allow":    readList,
+	"list":     readRealms,
+	"networks": readNetworks,
 	"pem":      func(_ variable, value string) (string, error) { return value, checkPEM(value) },
 }
 
@@ -188,8 +190,41 @@ func readCountry(_ variable, value string) (string, error) {
 	return upper, nil
 }
 
-// readAllow returns the entries separated by single commas.
-func readAllow(_ variable, value string) (string, error) {
+// readRealms accepts what may stand between the quotes of a digest header.
+func readRealms(v variable, value string) (string, error) {
+	list, err := readList(v, value)
+	if err != nil {
+		return "", err
+	}
+	return readText(v, list)
+}
+
+// readNetworks accepts addresses and prefixes, and returns prefixes.
+func readNetworks(v variable, value string) (string, error) {
+	list, err := readList(v, value)
+	if err != nil || list == "" {
+		return "", err
+	}
+	var all []string
+	for entry := range strings.SplitSeq(list, ",") {
+		p, err := netip.ParsePrefix(entry)
+		if addr, lone := netip.ParseAddr(strings.Trim(entry, "[]")); lone == nil {
+			addr = addr.Unmap().WithZone("")
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("names %s, which is neither an IP address nor a network", quote(entry))
+		case p.Bits() == 0:
+			return "", fmt.Errorf("names %s, which would let everybody in", quote(entry))
+		}
+		all = append(all, p.Masked().String())
+	}
+	return strings.Join(all, ","), nil
+}
+
+// readList returns the entries separated by single commas.
+func readList(_ variable, value string) (string, error) {
 	var list []string
 	for entry := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ';' }) {
 		if entry = strings.TrimSpace(entry); entry != "" {

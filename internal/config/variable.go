@@ -86,7 +86,9 @@ func (v variable) expected() string {
 		return "the part of the SIP address before the @, such as " + v.example
 	case "country":
 		return "two letters, such as " + v.example
-	case "allow":
+	case "networks":
+		return "addresses or networks separated by commas, such as " + v.example
+	case "allow", "list":
 		return "a list separated by commas, such as " + v.example
 	case "pem":
 		return "a PEM file with certificates, such as " + v.example

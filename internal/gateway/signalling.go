@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"phonesocket/internal/call/policy"
@@ -46,7 +47,7 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	// transport; neither does before both are there and Run is called.
 	s.transport, err = transport.New(transport.Config{
 		Bind: cfg.SIP.Bind, TLS: roots, Logger: log,
-		Allow:   func(a netip.Addr) bool { return s.registration.Trusts(a) },
+		Allow:   func(a netip.Addr) bool { return s.registration.Trusts(a) || listed(cfg.SIP.AllowFrom, a) },
 		Receive: func(in transport.Incoming) { s.layer.Receive(in) },
 		Broken: func(to transport.Target, err error) {
 			s.layer.Broken(to, err)
@@ -75,6 +76,12 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 }
 
 func (s *signalling) stray(res *transaction.Response, from transport.Target) { s.ua.Stray(res, from) }
+
+// listed reports whether an address is in one of the networks. What they say may
+// be heard; credentials are for the provider alone.
+func listed(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
+}
 
 // family returns which addresses a socket that is bound so can reach; nil means all.
 func family(bound netip.Addr) func(netip.Addr) bool {
@@ -114,7 +121,7 @@ func (s *signalling) reachable(bound netip.AddrPort) (netip.AddrPort, error) {
 func accountOf(cfg *config.Config) account.Account {
 	country, _ := policy.LookupCountry(cfg.Dial.Country)
 	return account.Account{
-		User: cfg.SIP.User, AuthUser: cfg.SIP.AuthUser, Password: cfg.SIP.Password.Reveal(),
+		User: cfg.SIP.User, AuthUser: cfg.SIP.AuthUser, Password: cfg.SIP.Password.Reveal(), Realms: cfg.SIP.Realms,
 		Domain: cfg.SIP.Domain, Server: address(cfg.SIP.Server), Proxy: address(cfg.SIP.Proxy),
 		Transport: cfg.SIP.Transport, TLSServerName: cfg.SIP.TLSServerName,
 		DisplayName: cfg.SIP.DisplayName, CallerID: cfg.SIP.CallerID,

@@ -188,7 +188,7 @@ func (c *Client) offers(req *sip.Request, headers []sip.Header) (offers []offer,
 				// RFC 8760 section 2.4: what the client does not support is passed over.
 				skipped = append(skipped, fmt.Errorf("algorithm %s is not supported", clip(ch.get("algorithm"))))
 			case !c.allows(req.Method, ch.get("realm")):
-				skipped = append(skipped, fmt.Errorf("%w %q (the account's own: %s)", ErrRealm, clip(ch.get("realm")), strings.Join(c.known(), ", ")))
+				skipped = append(skipped, fmt.Errorf("%w %q, not answered; the account's own: %s; if it is the provider's, name all of them in SIP_REALMS", ErrRealm, clip(ch.get("realm")), strings.Join(c.known(), ", ")))
 			default:
 				offers = append(offers, offer{challenge: ch, alg: alg})
 			}

@@ -317,6 +317,22 @@ func TestCredentialsGoOnlyToTheAccountsOwnRealm(t *testing.T) {
 	}
 }
 
+// TestRealmsThatAreNamedAreTheOnlyOnes: some providers ask for calls under another name than for the registration.
+func TestRealmsThatAreNamedAreTheOnlyOnes(t *testing.T) {
+	c := fixed(Credentials{Username: "u", Password: "p", Realms: []string{"registrar.example", "Calls"}})
+	for _, method := range []sip.RequestMethod{sip.REGISTER, sip.INVITE} {
+		for realm, want := range map[string]error{"registrar.example": nil, "calls": nil, "sub.registrar.example": ErrRealm, "callee.example": ErrRealm} {
+			_, err := c.Answer(request(t, method, "sip:1@x.example"), response(t, 401, fmt.Sprintf(`WWW-Authenticate: Digest realm="%s", nonce="n%s"`, realm, method)))
+			if !errors.Is(err, want) {
+				t.Errorf("%s, realm %s: error %v, want %v", method, realm, err, want)
+			}
+			if err != nil && !strings.Contains(err.Error(), "SIP_REALMS") {
+				t.Errorf("error %v does not name the setting that may help", err)
+			}
+		}
+	}
+}
+
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	c := fixed(Credentials{Username: "u", Password: "p"})
 	for i := range 10 * maxNonces {

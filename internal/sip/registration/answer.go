@@ -106,6 +106,11 @@ func (r *Registration) challenged(req *sip.Request, res *sip.Response) {
 	switch {
 	case errors.Is(err, digest.ErrRejected):
 		r.fail(r.wrongPassword(res))
+	case errors.Is(err, digest.ErrRealm):
+		r.fail(failure{
+			cause: CauseChallenge, code: res.StatusCode, reason: err.Error(), class: slow,
+			advice: "the registrar's realm is not in SIP_REALMS: add it if the provider uses it, or leave SIP_REALMS empty",
+		})
 	case err != nil:
 		r.fail(failure{
 			cause: CauseChallenge, code: res.StatusCode, reason: err.Error(), class: slow,

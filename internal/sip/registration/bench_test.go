@@ -128,7 +128,7 @@ func inBubble(t *testing.T, o options, f func(b *bench)) {
 		}
 		b.reg = New(Config{
 			Account: o.account, Layer: b.layer, Transport: b, Resolver: resolve.New(resolve.Config{DNS: o.dns}),
-			Digest: digest.New(digest.Credentials{Username: acc.AuthUser, Password: acc.Password}), Logger: logger,
+			Digest: digest.New(digest.Credentials{Username: acc.AuthUser, Password: acc.Password, Realms: acc.Realms}), Logger: logger,
 			UserAgent: "phonesocket-test", Rand: rand.New(rand.NewPCG(1, 2)),
 			OnChange: func(s Status) { b.changes = append(b.changes, s) },
 		})

@@ -185,6 +185,17 @@ func TestAChallengeThatCannotBeAnsweredIsNamed(t *testing.T) {
 }
 
 // TestA423IsObeyed is RFC 3261 section 10.2.8.
+func TestARealmThatIsNotNamedIsExplained(t *testing.T) {
+	acc := account.Account{User: "alice", AuthUser: "al", Password: password, Server: "sip.example.org", Register: true, Realms: []string{"elsewhere.example"}}
+	inBubble(t, options{account: acc}, func(b *bench) {
+		b.challenge(b.Want("REGISTER"), "")
+		if s := b.wantFailure(CauseChallenge, 401); !strings.Contains(s.Advice, "SIP_REALMS") || !strings.Contains(s.Reason, "example.org") {
+			t.Errorf("reason %q, advice %q, want both realms and the setting", s.Reason, s.Advice)
+		}
+		b.None(time.Minute)
+	})
+}
+
 func TestA423IsObeyed(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
 		b.challenge(b.Want("REGISTER"), "")
