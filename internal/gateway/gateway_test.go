@@ -43,18 +43,40 @@ func settings(t *testing.T, env ...string) *config.Config {
 	return cfg
 }
 
-// startRig runs a gateway and waits until it is registered.
+// startRig runs a gateway beside an honest network and waits until it is registered.
 func startRig(t *testing.T, env ...string) *rig {
 	t.Helper()
-	box, err := phonenet.Start(t.Context(), phonenet.Config{
-		Bind: netip.MustParseAddrPort("127.0.0.1:0"), Users: map[string]string{"alice": "alice-secret"},
-	})
+	return startRigWith(t, phonenet.Config{}, slog.New(slog.DiscardHandler), env...)
+}
+
+// startRigWith is startRig with another network and log.
+func startRigWith(t *testing.T, network phonenet.Config, log *slog.Logger, env ...string) *rig {
+	t.Helper()
+	r := launch(t, startBox(t, network), log, env...)
+	if _, err := r.net.WaitRegistered(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+	return r
+}
+
+// startBox runs a telephone network in which alice may call.
+func startBox(t *testing.T, network phonenet.Config) *phonenet.Net {
+	t.Helper()
+	network.Bind, network.Users = netip.MustParseAddrPort("127.0.0.1:0"), map[string]string{"alice": "alice-secret"}
+	box, err := phonenet.Start(t.Context(), network)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { box.Close() })
+	return box
+}
+
+// launch runs a gateway as alice.
+func launch(t *testing.T, box *phonenet.Net, log *slog.Logger, env ...string) *rig {
+	t.Helper()
 	cfg := settings(t, append([]string{"SIP_SERVER=" + box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=alice-secret"}, env...)...)
-	g, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.DiscardHandler))
+	g, err := gateway.New(t.Context(), cfg, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +91,6 @@ func startRig(t *testing.T, env ...string) *rig {
 		stop()
 		transport.CloseIdleConnections()
 	})
-	if _, err := box.WaitRegistered(t.Context(), "alice"); err != nil {
-		t.Fatal(err)
-	}
-	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
 	return r
 }
 
@@ -218,23 +236,8 @@ func TestTheSIPPortInUseIsToldWithItsVariable(t *testing.T) {
 }
 
 func TestAWrongPasswordIsToldAtEveryPlaceWhereSomebodyLooks(t *testing.T) {
-	box, err := phonenet.Start(t.Context(), phonenet.Config{
-		Bind: netip.MustParseAddrPort("127.0.0.1:0"), Users: map[string]string{"alice": "alice-secret"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { box.Close() })
-	cfg := settings(t, "SIP_SERVER="+box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=wrong-secret")
 	var log lockedBuffer
-	g, err := gateway.New(t.Context(), cfg, "test", slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	transport := &http.Transport{}
-	r := &rig{Gateway: g, base: fmt.Sprintf("http://%v", g.Addresses().API), client: &http.Client{Transport: transport}, ended: make(chan error, 1)}
-	go func() { r.ended <- g.Run(ctx, nil) }()
+	r := launch(t, startBox(t, phonenet.Config{}), slog.New(slog.NewTextHandler(&log, nil)), "SIP_PASSWORD=wrong-secret")
 	r.eventually(t, "told as failed", func() bool {
 		_, body := r.do(t, "GET", "/v1/registrations", "")
 		return strings.Contains(fmt.Sprint(body), "SIP_PASSWORD")
@@ -246,8 +249,7 @@ func TestAWrongPasswordIsToldAtEveryPlaceWhereSomebodyLooks(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "SIP_PASSWORD") || strings.Contains(text, "wrong-secret") {
 		t.Errorf("log = %s, want advice on SIP_PASSWORD and no password", text)
 	}
-	transport.CloseIdleConnections()
-	stop()
+	r.stop()
 	r.wait(t, 5*time.Second)
 }
 

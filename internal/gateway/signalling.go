@@ -120,9 +120,15 @@ func (s *signalling) reachable(bound netip.AddrPort) (netip.AddrPort, error) {
 // accountOf turns the settings into an account.
 func accountOf(cfg *config.Config) account.Account {
 	country, _ := policy.LookupCountry(cfg.Dial.Country)
+	// A domain that is only the server's host is none of its own: the
+	// account's requests then name the server's port too.
+	domain := cfg.SIP.Domain
+	if domain == cfg.SIP.Server.Host {
+		domain = ""
+	}
 	return account.Account{
 		User: cfg.SIP.User, AuthUser: cfg.SIP.AuthUser, Password: cfg.SIP.Password.Reveal(), Realms: cfg.SIP.Realms,
-		Domain: cfg.SIP.Domain, Server: address(cfg.SIP.Server), Proxy: address(cfg.SIP.Proxy),
+		Domain: domain, Server: address(cfg.SIP.Server), Proxy: address(cfg.SIP.Proxy),
 		Transport: cfg.SIP.Transport, TLSServerName: cfg.SIP.TLSServerName,
 		DisplayName: cfg.SIP.DisplayName, CallerID: cfg.SIP.CallerID,
 		CallerIDStyle: account.CallerIDStyle(cfg.SIP.CallerIDStyle), NumberStyle: account.NumberStyle(cfg.SIP.NumberStyle),
