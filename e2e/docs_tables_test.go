@@ -233,7 +233,7 @@ func TestTheTablesOfTheDocumentsSayWhatTheCodeSays(t *testing.T) {
 		{rest, "reasons", slices.Concat(calls.constants(prefixed("Reason")), dialog.constants(prefixed("Reason")))},
 		{rest, "problems", slices.Concat(
 			calls.constants(prefixed("Code")), policy.constants(typed("Code")),
-			api.constants(prefixed("code")), api.arguments("newProblem", 1), api.assigned("Code"),
+			api.constants(prefixed("code")), api.arguments("problem.New", 1), api.assigned("Code"),
 		)},
 		{rest, "registration states", registration.constants(prefixed("State"))},
 		{rest, "registration causes", registration.constants(prefixed("Cause"))},
@@ -243,7 +243,7 @@ func TestTheTablesOfTheDocumentsSayWhatTheCodeSays(t *testing.T) {
 			parse(t, "media/session").constants(prefixed("Code")), parse(t, "media/engine").constants(prefixed("Code")),
 			parse(t, "front/wire").constants(prefixed("Code")),
 		)},
-		{audio, "refusals", slices.Concat(stream.arguments("refuse", 1), stream.assigned("code"), []string{"call_not_found"})},
+		{audio, "refusals", slices.Concat(stream.arguments("refuse", 1), []string{"foreign_origin", "unknown_host", "call_not_found", "internal_error"})},
 	}
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {

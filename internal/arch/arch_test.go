@@ -49,9 +49,10 @@ var rooms = map[string][]string{
 	"call/policy": {},
 	"call/event":  {},
 
-	"front/wire":   {"media/session", "media/engine"},
-	"front/stream": {"call", "media/engine", "media/session", "front/wire"},
-	"front/api":    {"call", "call/event", "call/policy"},
+	"front/wire":    {"media/session", "media/engine"},
+	"front/problem": {"call"},
+	"front/stream":  {"call", "media/engine", "media/session", "front/wire", "front/problem"},
+	"front/api":     {"call", "front/problem"},
 
 	"phonenet": {"audio/sample"},
 	"config":   {"call/policy"},

@@ -119,6 +119,8 @@ func nameSchema(t reflect.Type, hint string) string {
 		return schemaDial
 	case "ListBody":
 		return "CallList"
+	case "Document":
+		return "Problem"
 	case "Stats":
 		return "Audio"
 	default:

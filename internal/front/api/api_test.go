@@ -140,6 +140,17 @@ func TestABodyOfExactlyTheLimitIsRead(t *testing.T) {
 	}
 }
 
+func TestAPathThatIsNotCleanIsRefusedAndNotRedirected(t *testing.T) {
+	h := newHandler(t, testConfig())
+	for _, asked := range []string{"//call", "/./call", "/v1/../call", "/call/", "/v1//calls"} {
+		a := ask(t, h, http.MethodPost, asked, `{"to":"100"}`)
+		wantProblem(t, a, http.StatusNotFound, "not_found")
+		if a.header.Get("Location") != "" {
+			t.Errorf("%s: sent on to %s", asked, a.header.Get("Location"))
+		}
+	}
+}
+
 func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
 	h := newHandler(t, testConfig())
 	for _, tt := range []struct{ method, path, allow string }{
@@ -444,7 +455,7 @@ func TestWithoutATokenOnlyNamesThatNoStrangerCanGiveAreServed(t *testing.T) {
 			cfg.Guard = NewGuard(GuardConfig{Token: token, Hosts: []string{"phone.example.com", ""}})
 			a := ask(t, newHandler(t, cfg), "GET", "/v1/calls", "", "Host", host, "Authorization", "Bearer s3cret")
 			if wantRefused {
-				wantProblem(t, a, http.StatusForbidden, "foreign_host")
+				wantProblem(t, a, http.StatusForbidden, "unknown_host")
 			} else if a.status != http.StatusOK {
 				t.Errorf("%q with token %q: status = %d\n%s", host, token, a.status, a.text)
 			}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"phonesocket/internal/front/problem"
 )
 
 // GuardConfig says who may ask.
@@ -48,7 +50,7 @@ func NewGuard(cfg GuardConfig) *Guard {
 	return g
 }
 
-// Check returns nil or the [*Problem] with which a request must be refused: 403
+// Check returns nil or the [*problem.Document] with which a request must be refused: 403
 // for a foreign page or name, 401 without the token.
 func (g *Guard) Check(r *http.Request) error {
 	if p := g.check(r, false); p != nil {
@@ -59,7 +61,7 @@ func (g *Guard) Check(r *http.Request) error {
 
 // check is Check; a browser may show its own prompt and send the token as the
 // password of Basic authentication where prompt is set.
-func (g *Guard) check(r *http.Request, prompt bool) *Problem {
+func (g *Guard) check(r *http.Request, prompt bool) *problem.Document {
 	if p := g.checkPlace(r); p != nil {
 		return p
 	}
@@ -68,17 +70,17 @@ func (g *Guard) check(r *http.Request, prompt bool) *Problem {
 
 // checkPlace refuses pages of other sites, which a browser on this machine may
 // be made to show, and names that somebody else's DNS has bent to this machine.
-func (g *Guard) checkPlace(r *http.Request) *Problem {
+func (g *Guard) checkPlace(r *http.Request) *problem.Document {
 	if origins, found := r.Header["Origin"]; found {
 		for _, o := range origins {
 			if !g.own(o, r.Host) {
-				return newProblem(http.StatusForbidden, "foreign_origin",
+				return problem.New(http.StatusForbidden, "foreign_origin",
 					"Pages of another origin may not ask: the Origin must be the host and port that is asked.")
 			}
 		}
 	}
 	if !g.protected && !g.known(r.Host) {
-		return newProblem(http.StatusForbidden, "foreign_host",
+		return problem.New(http.StatusForbidden, "unknown_host",
 			"Without API_TOKEN this gateway answers only to IP addresses, localhost, names without a dot and PUBLIC_URL_HOST. Set one of the two.")
 	}
 	return nil
@@ -116,7 +118,7 @@ func (g *Guard) known(host string) bool {
 }
 
 // checkToken compares the token in constant time.
-func (g *Guard) checkToken(r *http.Request, prompt bool) *Problem {
+func (g *Guard) checkToken(r *http.Request, prompt bool) *problem.Document {
 	if !g.protected {
 		return nil
 	}
@@ -128,15 +130,15 @@ func (g *Guard) checkToken(r *http.Request, prompt bool) *Problem {
 	if given && subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1 {
 		return nil
 	}
-	p := newProblem(http.StatusUnauthorized, "unauthorized", "Send the API_TOKEN: Authorization: Bearer followed by the token.")
+	p := problem.New(http.StatusUnauthorized, "unauthorized", "Send the API_TOKEN: Authorization: Bearer followed by the token.")
 	challenge := `Bearer realm="phonesocket"`
 	if given {
 		p.Detail = "The token is not the API_TOKEN of this gateway."
 		challenge += `, error="invalid_token"` // RFC 6750 3.1
 	}
-	p.header = http.Header{"Www-Authenticate": {challenge}}
+	p.Header = http.Header{"Www-Authenticate": {challenge}}
 	if prompt {
-		p.header.Add("Www-Authenticate", `Basic realm="phonesocket: any user, API_TOKEN as the password"`)
+		p.Header.Add("Www-Authenticate", `Basic realm="phonesocket: any user, API_TOKEN as the password"`)
 	}
 	return p
 }

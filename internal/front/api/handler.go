@@ -5,9 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"phonesocket/internal/front/problem"
 )
 
 // handler is the way of a request: log, headers, barrier, guard, route.
@@ -56,26 +59,27 @@ func (s *server) barrier(w *recorder, r *http.Request) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // half an answer is out already
 	}
-	newProblem(http.StatusInternalServerError, codeInternal, ourFault).write(w, r)
+	problem.Ours().Write(w, r)
 }
 
 // route refuses or serves.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	check := s.cfg.Guard.checkPlace
 	if !s.openPath[r.URL.Path] {
-		check = func(r *http.Request) *Problem { return s.cfg.Guard.check(r, s.prompt[r.URL.Path]) }
+		check = func(r *http.Request) *problem.Document { return s.cfg.Guard.check(r, s.prompt[r.URL.Path]) }
 	}
 	if p := check(r); p != nil {
-		p.write(w, r)
+		p.Write(w, r)
 		return
 	}
-	if h, pattern := s.mux.Handler(r); pattern == "" {
-		missing(h, r).write(w, r)
+	// The router would send a client on from //call to /call, and curl does not follow.
+	if h, pattern := s.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+		missing(h, r).Write(w, r)
 		return
 	}
 	if r.ContentLength > maxBody {
 		w.Header().Set("Connection", "close") // what is on its way is not worth reading
-		tooLarge().write(w, r)
+		tooLarge().Write(w, r)
 		return
 	}
 	s.mux.ServeHTTP(w, plain(r))
@@ -93,24 +97,24 @@ func plain(r *http.Request) *http.Request {
 
 // missing turns what the router answers to a request that it cannot serve into
 // a problem: 405 with the methods that there are, or 404.
-func missing(h http.Handler, r *http.Request) *Problem {
+func missing(h http.Handler, r *http.Request) *problem.Document {
 	answer := &recorder{ResponseWriter: discard{http.Header{}}}
 	h.ServeHTTP(answer, r)
 	if answer.status == http.StatusMethodNotAllowed {
 		allow := answer.Header().Get("Allow")
-		p := newProblem(answer.status, "method_not_allowed", "This path knows "+allow+" only.")
-		p.header = http.Header{"Allow": {allow}}
+		p := problem.New(answer.status, "method_not_allowed", "This path knows "+allow+" only.")
+		p.Header = http.Header{"Allow": {allow}}
 		return p
 	}
-	return newProblem(http.StatusNotFound, "not_found", "There is nothing at this path; GET /docs shows what there is.")
+	return problem.New(http.StatusNotFound, "not_found", "There is nothing at this path; GET /docs shows what there is.")
 }
 
 // shorten keeps a path of a stranger from flooding the log.
-func shorten(path string) string {
-	if len(path) > 100 {
-		path = path[:100] + "…"
+func shorten(asked string) string {
+	if len(asked) > 100 {
+		asked = asked[:100] + "…"
 	}
-	return strings.ToValidUTF8(path, "?")
+	return strings.ToValidUTF8(asked, "?")
 }
 
 // recorder remembers what was answered.

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"phonesocket/internal/call"
+	"phonesocket/internal/front/problem"
 )
 
 // operation is one line of the table: what the document says of a route and
@@ -149,11 +150,11 @@ func describe(a huma.API, o *operation) {
 			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[resource](), true, "Call")},
 		}}
 	}
-	problem := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	schema := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Document](), true, "Problem")
 	for _, status := range append(statuses, o.refusals...) {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status),
-			Content:     map[string]*huma.MediaType{(*Problem)(nil).ContentType(""): {Schema: problem}},
+			Content:     map[string]*huma.MediaType{problem.ContentType: {Schema: schema}},
 		}
 	}
 }

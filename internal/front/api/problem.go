@@ -2,123 +2,39 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
-	"math"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"phonesocket/internal/call"
+	"phonesocket/internal/front/problem"
 )
-
-// Problem is a refusal as RFC 9457 writes it.
-type Problem struct { //nolint:errname // the RFC has the name
-	Type     string  `json:"type" doc:"Always about:blank; the code tells more." example:"about:blank"`
-	Title    string  `json:"title" doc:"The words of the HTTP status." example:"Forbidden"`
-	Status   int     `json:"status" doc:"The HTTP status." example:"403"`
-	Detail   string  `json:"detail" doc:"What is wrong and what to do about it, for people."`
-	Code     string  `json:"code" doc:"What is wrong, for machines; codes stay." example:"emergency_number"`
-	Instance string  `json:"instance,omitempty" doc:"The path that was asked for."`
-	Errors   []Fault `json:"errors,omitempty" doc:"What is wrong with the request, one by one."`
-
-	header http.Header
-}
-
-// Fault is one thing that is wrong with a request.
-type Fault struct {
-	Location string `json:"location,omitempty" doc:"Where it is." example:"body.to"`
-	Message  string `json:"message" doc:"What it is."`
-}
 
 // Codes of this package; those of [call.Error] come on top.
 const (
 	codeInvalid     = call.CodeInvalid
 	codeInvalidBody = "invalid_body"
-	codeInternal    = call.CodeInternal
-
-	ourFault = "Something went wrong here; the log of the gateway says what."
 )
 
-func newProblem(status int, code, detail string) *Problem {
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
-}
-
-// Error tells the detail.
-func (p *Problem) Error() string { return p.Detail }
-
-// GetStatus returns the HTTP status.
-func (p *Problem) GetStatus() int { return p.Status }
-
-// GetHeaders returns the headers that belong to the refusal.
-func (p *Problem) GetHeaders() http.Header { return p.header }
-
-// ContentType is the media type of the document.
-func (*Problem) ContentType(string) string { return "application/problem+json" }
-
-// write answers a request with the problem.
-func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
-	p.Instance = r.URL.Path
-	body, err := json.Marshal(p)
-	if err != nil {
-		body = []byte(`{"status":500,"code":"internal_error"}`) // cannot happen: strings and numbers only
-	}
-	maps.Copy(w.Header(), p.header)
-	w.Header().Set("Content-Type", p.ContentType(""))
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
-}
-
-// classStatus is the one table from the classes of refusals to HTTP.
-func classStatus(c call.Class) int {
-	switch c {
-	case call.Invalid:
-		return http.StatusUnprocessableEntity
-	case call.Denied:
-		return http.StatusForbidden
-	case call.Limited:
-		return http.StatusTooManyRequests
-	case call.NotFound:
-		return http.StatusNotFound
-	case call.Conflict:
-		return http.StatusConflict
-	case call.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
-// retryAfter is what a client waits when nobody knows better.
-const retryAfter = 5 * time.Second
-
 // refuse turns an error of the calls into a problem.
-func (s *server) refuse(ctx context.Context, err error) *Problem {
+func (s *server) refuse(ctx context.Context, err error) *problem.Document {
 	e, ok := errors.AsType[*call.Error](err)
 	if !ok || e.Class == call.Internal {
 		s.cfg.Logger.ErrorContext(ctx, "request failed", slog.Any("error", err))
-		return newProblem(http.StatusInternalServerError, codeInternal, ourFault)
+		return problem.Ours()
 	}
-	p := newProblem(classStatus(e.Class), e.Code, e.Message)
+	p := problem.Of(e)
 	if e.Field != "" {
 		place := "body." + e.Field
 		if e.Field == idempotencyHeader {
 			place = "header." + e.Field
 		}
-		p.Errors = []Fault{{Location: place, Message: e.Message}}
-	}
-	wait := e.RetryAfter
-	if wait <= 0 && (e.Class == call.Limited || e.Class == call.Unavailable) {
-		wait = retryAfter
-	}
-	if wait > 0 {
-		p.header = http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(wait.Seconds())))}}
+		p.Errors = []problem.Fault{{Location: place, Message: e.Message}}
 	}
 	return p
 }
@@ -127,7 +43,7 @@ func (s *server) refuse(ctx context.Context, err error) *Problem {
 func rewrite(ctx huma.Context, _ string, v any) (any, error) {
 	path := ctx.URL().Path
 	switch e := v.(type) {
-	case *Problem:
+	case *problem.Document:
 		e.Instance = path
 		return e, nil
 	case *huma.ErrorModel:
@@ -139,8 +55,8 @@ func rewrite(ctx huma.Context, _ string, v any) (any, error) {
 	}
 }
 
-func fromModel(e *huma.ErrorModel) *Problem {
-	p := newProblem(e.Status, codeInvalid, "")
+func fromModel(e *huma.ErrorModel) *problem.Document {
+	p := problem.New(e.Status, codeInvalid, "")
 	switch e.Status {
 	case http.StatusBadRequest:
 		p.Code = codeInvalidBody
@@ -156,15 +72,14 @@ func fromModel(e *huma.ErrorModel) *Problem {
 		return p
 	case http.StatusUnprocessableEntity:
 	default:
-		p.Code, p.Detail = codeInternal, ourFault
-		return p
+		return problem.Ours()
 	}
 	var all []string
 	for _, d := range e.Errors {
 		if d == nil {
 			continue
 		}
-		f := Fault{Location: d.Location, Message: d.Message + suggestion(d)}
+		f := problem.Fault{Location: d.Location, Message: d.Message + suggestion(d)}
 		p.Errors = append(p.Errors, f)
 		all = append(all, strings.TrimPrefix(f.Location+": ", ": ")+f.Message)
 	}
@@ -175,8 +90,8 @@ func fromModel(e *huma.ErrorModel) *Problem {
 	return p
 }
 
-func tooLarge() *Problem {
-	return newProblem(http.StatusRequestEntityTooLarge, "body_too_large", "The body is larger than "+strconv.Itoa(maxBody/1024)+" KB.")
+func tooLarge() *problem.Document {
+	return problem.New(http.StatusRequestEntityTooLarge, "body_too_large", "The body is larger than "+strconv.Itoa(maxBody/1024)+" KB.")
 }
 
 // suggestion names the field that was meant when an unknown one is nearly it.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"phonesocket/internal/call"
+	"phonesocket/internal/front/problem"
 )
 
 // idempotencyHeader makes a POST repeatable (draft-ietf-httpapi-idempotency-key-header).
@@ -25,14 +26,14 @@ type dialInput struct {
 }
 
 // request is what the exchange is asked for.
-func (in *dialInput) request() (call.Request, *Problem) {
+func (in *dialInput) request() (call.Request, *problem.Document) {
 	to := in.Body.To
 	switch {
 	case to == "":
 		to = in.Body.Number
 	case in.Body.Number != "" && in.Body.Number != to:
-		p := newProblem(422, codeInvalid, `The body names two numbers; "to" is enough.`)
-		p.Errors = []Fault{{Location: "body.number", Message: p.Detail}}
+		p := problem.New(422, codeInvalid, `The body names two numbers; "to" is enough.`)
+		p.Errors = []problem.Fault{{Location: "body.number", Message: p.Detail}}
 		return call.Request{}, p
 	}
 	return call.Request{

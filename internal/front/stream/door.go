@@ -1,16 +1,15 @@
 package stream
 
 import (
-	"errors"
+	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
 
-	"phonesocket/internal/call"
+	"phonesocket/internal/front/problem"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/session"
 )
@@ -31,21 +30,14 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p = d.connect(w, r, q)
 	}
 	if p != nil {
-		p.write(w, r)
+		p.Write(w, r)
 	}
 }
 
 // check looks at everything that needs no call.
-func (d door) check(r *http.Request) (query, *problem) {
-	auth := d.server.cfg.Authorize
-	if !ownOrigin(r, auth == nil) {
-		return query{}, refuse(http.StatusForbidden, "foreign_origin",
-			"Pages of %.100q may not connect: the Origin must be this host.", r.Header.Get("Origin"))
-	}
-	if auth != nil {
-		if err := auth(r); err != nil {
-			return query{}, unauthorized(err)
-		}
+func (d door) check(r *http.Request) (query, *problem.Document) {
+	if err := d.server.cfg.Authorize(r); err != nil {
+		return query{}, unauthorized(err)
 	}
 	if r.URL.Path != "/" {
 		return query{}, refuse(http.StatusNotFound, "not_found", "There is nothing at this path: connect to /.")
@@ -65,7 +57,7 @@ func (d door) check(r *http.Request) (query, *problem) {
 
 // checkUpgrade checks the handshake of the client (RFC 6455 section 4.2.1), to say what is wrong in
 // place of the terse answer that the upgrade would give.
-func (d door) checkUpgrade(r *http.Request) *problem {
+func (d door) checkUpgrade(r *http.Request) *problem.Document {
 	if !hasToken(r.Header, "Upgrade", "websocket") || !hasToken(r.Header, "Connection", "upgrade") {
 		what := "give the audio of the callee as binary messages"
 		if d.role == engine.Speak {
@@ -77,14 +69,16 @@ func (d door) checkUpgrade(r *http.Request) *problem {
 	if v := r.Header.Get("Sec-WebSocket-Version"); v != "13" {
 		return refuse(http.StatusUpgradeRequired, "websocket_version", "WebSocket version %.10q is not spoken here: use 13.", v)
 	}
-	if len(r.Header.Get("Sec-WebSocket-Key")) != 24 {
+	// "The value of this header field MUST be a nonce consisting of a randomly selected 16-byte value
+	// that has been base64-encoded". RFC 6455 section 4.1.
+	if key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key")); err != nil || len(key) != 16 {
 		return refuse(http.StatusBadRequest, "bad_handshake", "Sec-WebSocket-Key must be 16 random bytes in base64.")
 	}
 	return nil
 }
 
 // connect reserves what the socket needs, upgrades, and hands the connection to the engine.
-func (d door) connect(w http.ResponseWriter, r *http.Request, q query) *problem {
+func (d door) connect(w http.ResponseWriter, r *http.Request, q query) *problem.Document {
 	s := d.server
 	var m *engine.Media
 	var seat *engine.Seat
@@ -98,7 +92,7 @@ func (d door) connect(w http.ResponseWriter, r *http.Request, q query) *problem 
 		seat, err = s.line.reserve()
 	}
 	if err != nil {
-		return callProblem(err)
+		return s.callProblem(err)
 	}
 	undo := func() {
 		seat.Release()
@@ -193,26 +187,6 @@ func (s *Server) forget(c *engine.Conn) {
 	s.mu.Unlock()
 }
 
-// ownOrigin reports whether a request comes from a page of this host, or from no page at all. With
-// samePort the page must be of this very port too.
-// "The |Origin| header field is used to protect against unauthorized cross-origin use of a WebSocket
-// server by scripts using the WebSocket API in a web browser." RFC 6455 section 1.3.
-func ownOrigin(r *http.Request, samePort bool) bool {
-	all := r.Header.Values("Origin")
-	if len(all) == 0 {
-		return true
-	}
-	u, err := url.Parse(all[0])
-	if err != nil || len(all) > 1 || u.Host == "" {
-		return false
-	}
-	if samePort {
-		return strings.EqualFold(u.Host, r.Host)
-	}
-	own := url.URL{Host: r.Host}
-	return strings.EqualFold(u.Hostname(), own.Hostname())
-}
-
 // hasToken reports whether a comma-separated header holds a token, in any case.
 func hasToken(h http.Header, name, token string) bool {
 	for _, value := range h.Values(name) {
@@ -223,39 +197,6 @@ func hasToken(h http.Header, name, token string) bool {
 		}
 	}
 	return false
-}
-
-// callProblem says why a call cannot be joined.
-func callProblem(err error) *problem {
-	switch {
-	case errors.Is(err, engine.ErrEnded):
-		return refuse(http.StatusConflict, "call_ended", "The call has ended.")
-	case errors.Is(err, errLineTaken):
-		return refuse(http.StatusConflict, "speaker_taken", "The line has a speaker already; only one may speak. Listen on the other port, or name a call with ?call=ID.")
-	case errors.Is(err, engine.ErrSpeakerTaken):
-		return refuse(http.StatusConflict, "speaker_taken", "The call has a speaker already; only one may speak. It is free again when that socket closes.")
-	}
-	known, ok := errors.AsType[*call.Error](err)
-	if !ok {
-		return refuse(http.StatusInternalServerError, "internal_error", "The call could not be looked up.")
-	}
-	status := http.StatusInternalServerError
-	switch known.Class {
-	case call.NotFound:
-		status = http.StatusNotFound
-	case call.Conflict:
-		status = http.StatusConflict
-	case call.Unavailable:
-		status = http.StatusServiceUnavailable
-	case call.Invalid:
-		status = http.StatusBadRequest
-	case call.Denied:
-		status = http.StatusForbidden
-	case call.Limited:
-		status = http.StatusTooManyRequests
-	case call.Internal:
-	}
-	return refuse(status, known.Code, "%s", known.Message)
 }
 
 // sentence makes an error text one that can be shown.

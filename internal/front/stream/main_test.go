@@ -20,6 +20,8 @@ import (
 	"go.uber.org/goleak"
 
 	"phonesocket/internal/call"
+	"phonesocket/internal/front/api"
+	"phonesocket/internal/front/problem"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/sdp"
 	"phonesocket/internal/media/session"
@@ -62,7 +64,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 		t.Fatal(err)
 	}
 	h := &house{t: t, engine: e, calls: map[string]*engine.Media{}}
-	cfg := Config{Engine: e, Calls: h, Logger: log}
+	cfg := Config{Engine: e, Calls: h, Authorize: api.NewGuard(api.GuardConfig{}).Check, Logger: log}
 	if change != nil {
 		change(&cfg)
 	}
@@ -261,7 +263,7 @@ func (c *client) wantClose(want ws.StatusCode) {
 }
 
 // refused makes a handshake that must fail, and returns the answer.
-func (h *house) refused(s *httptest.Server, query string, headers ...string) (problem, http.Header) {
+func (h *house) refused(s *httptest.Server, query string, headers ...string) (problem.Document, http.Header) {
 	h.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, s.URL+"/"+query, http.NoBody)
 	if err != nil {
@@ -272,16 +274,19 @@ func (h *house) refused(s *httptest.Server, query string, headers ...string) (pr
 	req.Header.Set("Sec-WebSocket-Version", "13")
 	req.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
+		switch {
+		case headers[i] == "Host":
+			req.Host = headers[i+1]
+		case headers[i+1] == "":
 			req.Header.Del(headers[i])
-		} else {
+		default:
 			req.Header.Set(headers[i], headers[i+1])
 		}
 	}
 	return h.do(req)
 }
 
-func (h *house) do(req *http.Request) (problem, http.Header) {
+func (h *house) do(req *http.Request) (problem.Document, http.Header) {
 	h.t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
 	res, err := transport.RoundTrip(req)
@@ -299,7 +304,7 @@ func (h *house) do(req *http.Request) (problem, http.Header) {
 	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
 		h.t.Errorf("content type %q", got)
 	}
-	var p problem
+	var p problem.Document
 	if err := json.Unmarshal(body, &p); err != nil {
 		h.t.Fatalf("%q: %v", body, err)
 	}

@@ -38,13 +38,14 @@ type Calls interface {
 	Media(callID string) (*engine.Media, error)
 }
 
-// Config says what a Server serves. Engine, Calls and Logger are required.
+// Config says what a Server serves. Engine, Calls, Authorize and Logger are required.
 type Config struct {
 	Engine *engine.Engine
 	Calls  Calls
-	// Authorize decides from the headers whether a request may connect: the token, and which ports of this
-	// host a page may come from. Its error is shown to the client, with status 401 or its own
-	// GetStatus, GetCode and GetHeaders. Nil lets everybody in but pages of other ports.
+	// Authorize decides from the headers whether a request may connect: the token, the Origin of a page
+	// ("used to protect against unauthorized cross-origin use of a WebSocket server by scripts", RFC 6455
+	// section 1.3), the Host. A *problem.Document becomes the answer to the client, any other error is
+	// shown with status 401.
 	Authorize func(*http.Request) error
 	// EarlyLimit is how much speech is kept while the line has no call; 0 means
 	// session.DefaultEarlyLimit, negative means nothing.
@@ -66,8 +67,8 @@ type Server struct {
 
 // New returns a Server.
 func New(cfg Config) (*Server, error) {
-	if cfg.Engine == nil || cfg.Calls == nil || cfg.Logger == nil {
-		return nil, errors.New("audio sockets: Engine, Calls and Logger are required")
+	if cfg.Engine == nil || cfg.Calls == nil || cfg.Authorize == nil || cfg.Logger == nil {
+		return nil, errors.New("audio sockets: Engine, Calls, Authorize and Logger are required")
 	}
 	return &Server{cfg: cfg, dialect: wire.JSON{}, conns: map[*engine.Conn]struct{}{}}, nil
 }

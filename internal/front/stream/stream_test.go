@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/google/go-cmp/cmp"
+
+	"phonesocket/internal/front/problem"
 )
 
 func TestWhatIsWrongIsSaidBeforeTheUpgrade(t *testing.T) {
@@ -38,11 +39,13 @@ func TestWhatIsWrongIsSaidBeforeTheUpgrade(t *testing.T) {
 		{"an unknown call", "?call=call_9", nil, 404, "call_not_found", "no call"},
 		{"an ended call", "?call=call_2", nil, 409, "call_ended", "ended"},
 		{"another path", "audio", nil, 404, "not_found", "connect to /"},
-		{"a foreign origin", "", []string{"Origin", "https://evil.example"}, 403, "foreign_origin", "evil.example"},
-		{"an origin that is no page", "", []string{"Origin", "null"}, 403, "foreign_origin", "null"},
+		{"a foreign origin", "", []string{"Origin", "https://evil.example"}, 403, "foreign_origin", "another origin"},
+		{"a foreign host", "", []string{"Host", "evil.example"}, 403, "unknown_host", "PUBLIC_URL_HOST"},
+		{"an origin that is no page", "", []string{"Origin", "null"}, 403, "foreign_origin", "another origin"},
 		{"plain HTTP", "", []string{"Upgrade", "", "Connection", ""}, 426, "upgrade_required", "ws://"},
 		{"an old version", "", []string{"Sec-WebSocket-Version", "8"}, 426, "websocket_version", "13"},
 		{"a short key", "", []string{key, "abc"}, 400, "bad_handshake", key},
+		{"a key that is no base64", "", []string{key, "!!!!!!!!!!!!!!!!!!!!!!=="}, 400, "bad_handshake", key},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,55 +73,16 @@ func TestWhatIsWrongIsSaidBeforeTheUpgrade(t *testing.T) {
 	}
 }
 
-func TestOnlyPagesOfThisHostMayConnect(t *testing.T) {
-	tests := []struct {
-		origin         string
-		exact, anyPort bool
-	}{
-		{"", true, true},
-		{"http://gateway.lan:8086", true, true},
-		{"https://GATEWAY.lan:8086", true, true},
-		{"http://gateway.lan:8085", false, true},
-		{"http://gateway.lan", false, true},
-		{"http://gateway.lan.evil.example:8086", false, false},
-		{"http://evil.example:8086", false, false},
-		{"null", false, false},
-		{"file://", false, false},
-		{"http://%zz", false, false},
-	}
-	for _, c := range tests {
-		r := httptest.NewRequest(http.MethodGet, "http://gateway.lan:8086/", http.NoBody)
-		if c.origin != "" {
-			r.Header.Set("Origin", c.origin)
-		}
-		if got := ownOrigin(r, true); got != c.exact {
-			t.Errorf("%q on the same port: %v, want %v", c.origin, got, c.exact)
-		}
-		if got := ownOrigin(r, false); got != c.anyPort {
-			t.Errorf("%q on any port: %v, want %v", c.origin, got, c.anyPort)
-		}
-	}
-	two := httptest.NewRequest(http.MethodGet, "http://gateway.lan/", http.NoBody)
-	two.Header["Origin"] = []string{"http://gateway.lan", "http://evil.example"}
-	if ownOrigin(two, false) {
-		t.Error("a second Origin was overlooked")
-	}
-}
-
-// forbidden is an error that knows how it is to be answered.
-type forbidden struct{}
-
-func (forbidden) Error() string           { return "not from there" }
-func (forbidden) GetStatus() int          { return 403 }
-func (forbidden) GetCode() string         { return "foreign_host" }
-func (forbidden) GetHeaders() http.Header { return http.Header{"X-Why": {"dns"}} }
-
-func TestAnErrorOfAuthorizeMayKnowItsAnswer(t *testing.T) {
+func TestARefusalOfAuthorizeIsTheAnswer(t *testing.T) {
 	h := newHouse(t, func(c *Config) {
-		c.Authorize = func(*http.Request) error { return fmt.Errorf("check: %w", forbidden{}) }
+		c.Authorize = func(*http.Request) error {
+			p := problem.New(http.StatusForbidden, "unknown_host", "Not under this name.")
+			p.Header = http.Header{"X-Why": {"dns"}}
+			return fmt.Errorf("check: %w", p)
+		}
 	})
 	p, header := h.refused(h.speak, "")
-	if p.Status != 403 || p.Code != "foreign_host" || header.Get("X-Why") != "dns" || header.Get("WWW-Authenticate") != "" {
+	if p.Status != 403 || p.Code != "unknown_host" || header.Get("X-Why") != "dns" || header.Get("WWW-Authenticate") != "" {
 		t.Errorf("got %+v with %v", p, header)
 	}
 }
