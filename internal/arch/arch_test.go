@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"audio/measure":  {},
 	"audio/resample": {},
 	"audio/sample":   {"audio/wav"},
+	"audio/tone":     {},
 	"audio/wav":      {"audio/g711"},
 
 	"media/sdp":     {},
@@ -47,7 +48,6 @@ var rooms = map[string][]string{
 
 	"call":        {"sip/*", "media/*", "call/*"},
 	"call/policy": {},
-	"call/event":  {},
 
 	"front/wire":    {"media/session", "media/engine"},
 	"front/problem": {"call"},
