@@ -54,7 +54,7 @@ type Call struct {
 
 	Held     bool              `json:"held,omitempty" doc:"The other side has put the call on hold."`
 	Codec    string            `json:"codec,omitempty" doc:"What the phone network speaks in this call." example:"PCMA"`
-	Audio    *engine.Stats     `json:"audio,omitempty" doc:"Counters of the sound; in lists only of calls that have ended."`
+	Audio    *engine.Stats     `json:"audio,omitempty" doc:"Counters of the sound, as they are now or were at the end."`
 	Metadata map[string]string `json:"metadata,omitempty" doc:"What was given when the call was placed."`
 
 	// Replayed says that Dial found this call by its idempotency key instead

@@ -45,8 +45,9 @@ func (x *Exchange) Get(ctx context.Context, id string) (Call, error) {
 	return c.current(ctx), nil
 }
 
-// List returns the calls that the filter chooses.
-func (x *Exchange) List(f Filter) Page {
+// List returns the calls that the filter chooses, those that run with the
+// counters of their sound as they are now.
+func (x *Exchange) List(ctx context.Context, f Filter) Page {
 	limit := f.Limit
 	if limit <= 0 {
 		limit = DefaultPage
@@ -58,6 +59,9 @@ func (x *Exchange) List(f Filter) Page {
 	older := x.book.before(f.After)
 	x.mu.Unlock()
 
+	// All share the time that one call gets: a media engine in trouble costs the counters, not the list.
+	bounded, cancel := context.WithTimeout(ctx, statsWait)
+	defer cancel()
 	var p Page
 	for _, c := range older {
 		s := c.snapshot(now)
@@ -68,7 +72,7 @@ func (x *Exchange) List(f Filter) Page {
 			p.Next = p.Calls[limit-1].ID
 			break
 		}
-		p.Calls = append(p.Calls, s)
+		p.Calls = append(p.Calls, c.counted(bounded, s))
 	}
 	return p
 }
@@ -254,17 +258,21 @@ func (x *Exchange) leave(c *live) {
 
 // current is the snapshot with the counters of the sound as they are now.
 func (c *live) current(ctx context.Context) Call {
-	m := c.media.Load()
-	if m == nil {
-		return c.snapshot(c.x.cfg.TimeNow())
-	}
 	bounded, cancel := context.WithTimeout(ctx, statsWait)
 	defer cancel()
-	stats, err := m.Stats(bounded)
-	s := c.snapshot(c.x.cfg.TimeNow())
-	if err == nil && s.Audio == nil {
+	return c.counted(bounded, c.snapshot(c.x.cfg.TimeNow()))
+}
+
+// counted is a snapshot with the counters of the sound, while it is open.
+func (c *live) counted(ctx context.Context, s Call) Call {
+	m := c.media.Load()
+	if m == nil || s.Audio != nil {
+		return s
+	}
+	stats, err := m.Stats(ctx)
+	if err == nil {
 		s.Audio = &stats
-	} else if err != nil && !errors.Is(err, engine.ErrStopped) {
+	} else if !errors.Is(err, engine.ErrStopped) {
 		c.log.Debug("no counters of the sound", slog.Any("error", err))
 	}
 	return s

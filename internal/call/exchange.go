@@ -11,7 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"phonesocket/internal/call/event"
 	"phonesocket/internal/call/policy"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/sdp"
@@ -75,8 +74,6 @@ type Config struct {
 	// Peer is the address of the provider, against which the addresses in its
 	// SDP are judged; nil or the zero address means that it is not known.
 	Peer func() netip.Addr
-	// Events gets everything that happens; nil means nobody wants to know.
-	Events *event.Bus
 
 	Ports  []uint16       // ports of this process beside those of the sound: nothing is sent there
 	From   string         // the account's own number or name, shown as From
@@ -132,9 +129,6 @@ func (c *Config) complete() error {
 	}
 	if c.TimeNow == nil {
 		c.TimeNow = time.Now
-	}
-	if c.Events == nil {
-		c.Events = event.NewBus()
 	}
 	return nil
 }

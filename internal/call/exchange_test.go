@@ -197,6 +197,23 @@ func TestAKeyUnderWhichNoCallWasPlacedIsFree(t *testing.T) {
 	})
 }
 
+func TestRefusalsDoNotPushOutTheKeysOfCalls(t *testing.T) {
+	run(t, func(c *Config) { c.Keys = 3 }, func(b *bench) {
+		first, err := b.Dial(b.t.Context(), Request{To: "1", Key: "of-a-call"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			_, err := b.Dial(b.t.Context(), Request{To: "112", Key: fmt.Sprint(i)})
+			wantRefusal(t, err, Denied, "emergency_number", "")
+		}
+		again, err := b.Dial(b.t.Context(), Request{To: "1", Key: "of-a-call"})
+		if err != nil || !again.Replayed || again.ID != first.ID {
+			t.Errorf("repetition = %+v, %v; want the first call %s", again, err, first.ID)
+		}
+	})
+}
+
 func TestARepetitionGivesUpWaitingWithItsContext(t *testing.T) {
 	run(t, nil, func(b *bench) {
 		b.slow = time.Minute
@@ -260,8 +277,8 @@ func TestTheKeysThatAreRememberedAreBounded(t *testing.T) {
 			k.drop(e)
 		}
 	}
-	if len(k.entries) > 3 || len(k.order) > 4 {
-		t.Errorf("entries = %d, order = %d; want at most 3", len(k.entries), len(k.order))
+	if len(k.entries) != 3 || len(k.order) != 3 {
+		t.Errorf("entries = %d, order = %d; want 3", len(k.entries), len(k.order))
 	}
 	if k.entries["99"] == nil {
 		t.Error("the newest key is forgotten")
@@ -285,12 +302,12 @@ func TestEndedCallsStayReadableForAWhileAndNotTooMany(t *testing.T) {
 		if _, err := b.Get(b.t.Context(), ids[0]); !errors.Is(err, ErrNotFound) {
 			t.Errorf("oldest: %v, want not found", err)
 		}
-		wantIDs(t, b.List(Filter{}), running.ID, ids[2], ids[1])
+		wantIDs(t, b.List(b.t.Context(), Filter{}), running.ID, ids[2], ids[1])
 		time.Sleep(58 * time.Minute)
-		wantIDs(t, b.List(Filter{}), running.ID, ids[2])
+		wantIDs(t, b.List(b.t.Context(), Filter{}), running.ID, ids[2])
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		wantIDs(t, b.List(Filter{}), running.ID)
+		wantIDs(t, b.List(b.t.Context(), Filter{}), running.ID)
 	})
 }
 
@@ -316,23 +333,28 @@ func TestAListIsReadInPages(t *testing.T) {
 			}
 		}
 		slices.Reverse(ids)
-		first := b.List(Filter{Limit: 2})
+		first := b.List(b.t.Context(), Filter{Limit: 2})
 		wantIDs(t, first, ids[0], ids[1])
-		second := b.List(Filter{Limit: 2, After: first.Next})
+		second := b.List(b.t.Context(), Filter{Limit: 2, After: first.Next})
 		wantIDs(t, second, ids[2], ids[3])
-		last := b.List(Filter{Limit: 2, After: second.Next})
+		last := b.List(b.t.Context(), Filter{Limit: 2, After: second.Next})
 		wantIDs(t, last, ids[4])
 		if last.Next != "" {
 			t.Errorf("next = %q, want none", last.Next)
 		}
-		exact := b.List(Filter{Limit: 5})
+		exact := b.List(b.t.Context(), Filter{Limit: 5})
 		if exact.Next != "" {
 			t.Errorf("next = %q after exactly all, want none", exact.Next)
 		}
-		answered := b.List(Filter{Status: []Status{StatusInProgress}, Limit: 2})
+		answered := b.List(b.t.Context(), Filter{Status: []Status{StatusInProgress}, Limit: 2})
 		wantIDs(t, answered, ids[0], ids[2])
-		wantIDs(t, b.List(Filter{Status: []Status{StatusInProgress}, Limit: 2, After: answered.Next}), ids[4])
-		if n := len(b.List(Filter{Limit: -1}).Calls); n != 5 {
+		wantIDs(t, b.List(b.t.Context(), Filter{Status: []Status{StatusInProgress}, Limit: 2, After: answered.Next}), ids[4])
+		for _, c := range first.Calls {
+			if c.Audio == nil || c.Audio.RTPPacketsSent != 42 {
+				t.Errorf("audio of %s = %+v, want the counters of now", c.ID, c.Audio)
+			}
+		}
+		if n := len(b.List(b.t.Context(), Filter{Limit: -1}).Calls); n != 5 {
 			t.Errorf("calls = %d, want 5", n)
 		}
 	})

@@ -13,7 +13,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"phonesocket/internal/call/event"
 	"phonesocket/internal/call/policy"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/sdp"
@@ -123,7 +122,6 @@ type bench struct {
 	*Exchange
 	t      *testing.T
 	limits *fakeLimits
-	events *event.Queue
 	stop   func()
 
 	mu     sync.Mutex
@@ -141,8 +139,6 @@ type bench struct {
 func run(t *testing.T, change func(*Config), test func(*bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, limits: &fakeLimits{calls: 100}}
-		bus := event.NewBus()
-		b.events = bus.Subscribe(1000)
 		cfg := Config{
 			Dial:    b.dial,
 			Open:    func(engine.MediaConfig) (*engine.Media, error) { return nil, errors.New("not in tests") },
@@ -152,7 +148,6 @@ func run(t *testing.T, change func(*Config), test func(*bench)) {
 			Started: func(id string, _ *engine.Media) { b.hook("started " + id) },
 			Ended:   func(id string) { b.hook("ended " + id) },
 			Peer:    func() netip.Addr { return netip.MustParseAddr("192.0.2.1") },
-			Events:  bus,
 			Ports:   []uint16{5060},
 			From:    "+4930999",
 			Logger:  slog.New(slog.DiscardHandler),

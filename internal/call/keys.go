@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"time"
 )
 
@@ -38,27 +39,28 @@ func (k *keyring) add(e *keyEntry) {
 	k.prune(e.at)
 }
 
-// drop forgets a key under which no call was placed, so that it can be tried again.
+// drop forgets a key under which no call was placed, so that it can be tried
+// again, and so that many refusals do not push out keys of calls.
 func (k *keyring) drop(e *keyEntry) {
-	if k.entries[e.key] == e {
-		delete(k.entries, e.key)
+	if k.entries[e.key] != e {
+		return // too many or too old, and forgotten already
+	}
+	delete(k.entries, e.key)
+	if at := slices.Index(k.order, e); at >= 0 {
+		k.order = slices.Delete(k.order, at, at+1)
 	}
 }
 
 // prune forgets keys that are too many or too old.
 func (k *keyring) prune(now time.Time) {
-	n := 0
-	for n < len(k.order) {
-		e := k.order[n]
-		dropped := k.entries[e.key] != e
-		if !dropped && len(k.order)-n <= k.most && now.Sub(e.at) < k.keepFor {
-			break
-		}
-		k.drop(e)
+	n := max(len(k.order)-k.most, 0)
+	for n < len(k.order) && now.Sub(k.order[n].at) >= k.keepFor {
 		n++
 	}
-	clear(k.order[:n])
-	k.order = k.order[n:]
+	for _, e := range k.order[:n] {
+		delete(k.entries, e.key)
+	}
+	k.order = slices.Delete(k.order, 0, n)
 }
 
 // claim says whether the request is the first under its key (or has none) and

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"phonesocket/internal/call/event"
 	"phonesocket/internal/call/policy"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/sdp"
@@ -120,7 +119,6 @@ func (c *live) open() bool {
 	c.state.Metadata = maps.Clone(c.request.Metadata)
 	c.publish()
 	c.x.enter(c)
-	c.tell(event.CallCreated)
 	c.log.Info("call placed", slog.Any("to", c.number), slog.String("direction", Outbound))
 	if started := c.x.cfg.Started; started != nil {
 		started(c.id, c.media.Load().media)
@@ -224,7 +222,6 @@ func (c *live) silence(status Status, cause dialog.Cause) {
 func (c *live) conclude() {
 	c.publish()
 	c.x.leave(c)
-	c.tell(event.CallEnded)
 	attributes := []any{
 		slog.String("status", string(c.state.Status)), slog.String("reason", c.state.Reason), slog.String("by", c.state.HangupBy),
 		slog.Int("sip_code", c.state.SIP.Code), slog.Int64("duration_ms", c.state.DurationMS),
@@ -251,15 +248,6 @@ func (c *live) snapshot(now time.Time) Call {
 		v.DurationMS = now.Sub(v.answered).Milliseconds()
 	}
 	return v
-}
-
-// tell reports the state as an event.
-func (c *live) tell(t event.Type) {
-	c.x.cfg.Events.Publish(c.x.cfg.TimeNow(), t, event.Call{
-		ID: c.id, Direction: c.state.Direction, From: c.state.From, To: c.state.To,
-		Status: string(c.state.Status), Reason: c.state.Reason, SIPCode: c.state.SIP.Code,
-		HangupBy: c.state.HangupBy, DurationMS: c.state.DurationMS, Metadata: c.state.Metadata,
-	})
 }
 
 // stamp is a time as the interfaces show it.

@@ -38,7 +38,7 @@ func finalStatus(answered bool, cause dialog.Cause) Status {
 	switch cause.Reason {
 	case dialog.ReasonRingTimeout, dialog.ReasonNoAnswer:
 		return StatusNoAnswer
-	case dialog.ReasonAPIHangup, dialog.ReasonShutdown:
+	case dialog.ReasonAPIHangup, dialog.ReasonShutdown, ReasonSocketsGone:
 		return StatusCanceled
 	case dialog.ReasonBusy:
 		return StatusBusy

@@ -3,7 +3,6 @@ package call
 import (
 	"log/slog"
 
-	"phonesocket/internal/call/event"
 	"phonesocket/internal/media/sdp"
 	"phonesocket/internal/sip/dialog"
 )
@@ -35,7 +34,6 @@ func (c *live) ringing(code int) {
 	c.state.Status, c.state.RingingAt, c.state.SIP.Code = StatusRinging, &at, code
 	c.sound.Ringing()
 	c.publish()
-	c.tell(event.CallRinging)
 }
 
 // early starts the sound before the answer. A description that cannot be used
@@ -77,7 +75,6 @@ func (c *live) answered(e dialog.Answered) {
 		c.waitForSockets()
 	}
 	c.publish()
-	c.tell(event.CallAnswered)
 	c.log.Info("call answered", slog.String("codec", r.Codec.Name))
 }
 
@@ -100,7 +97,8 @@ func (c *live) reoffer(e dialog.Reoffer) {
 	}
 	c.local.Previous = answer
 	e.Accept(answer)
-	c.change(r)
+	c.agree(r)
+	c.publish()
 }
 
 // renegotiated takes another answer to the offer that was sent last. When it
@@ -114,18 +112,6 @@ func (c *live) renegotiated(e dialog.Renegotiated) {
 		c.log.Info("new answer not usable", slog.Any("error", err))
 		return
 	}
-	c.change(r)
-}
-
-// change starts the sound anew within the call and reports hold and resume.
-func (c *live) change(r sdp.Remote) {
-	was := c.state.Held
 	c.agree(r)
 	c.publish()
-	switch {
-	case c.state.Held && !was:
-		c.tell(event.CallHeld)
-	case was && !c.state.Held:
-		c.tell(event.CallResumed)
-	}
 }

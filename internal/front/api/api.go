@@ -27,7 +27,7 @@ const maxBody = 64 * 1024
 type Calls interface {
 	Dial(context.Context, call.Request) (call.Call, error)
 	Get(ctx context.Context, id string) (call.Call, error)
-	List(call.Filter) call.Page
+	List(context.Context, call.Filter) call.Page
 	Hangup(ctx context.Context, id string) (call.Call, error)
 	HangupOnly(context.Context) (call.Call, error)
 }

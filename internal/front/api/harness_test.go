@@ -34,7 +34,7 @@ func (f *fakeCalls) Dial(ctx context.Context, r call.Request) (call.Call, error)
 	return f.dial(ctx, r)
 }
 func (f *fakeCalls) Get(ctx context.Context, id string) (call.Call, error) { return f.get(ctx, id) }
-func (f *fakeCalls) List(filter call.Filter) call.Page                     { return f.list(filter) }
+func (f *fakeCalls) List(_ context.Context, filter call.Filter) call.Page  { return f.list(filter) }
 func (f *fakeCalls) Hangup(ctx context.Context, id string) (call.Call, error) {
 	return f.hangup(ctx, id)
 }

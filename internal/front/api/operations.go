@@ -180,7 +180,7 @@ func (s *server) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	for _, status := range in.Status {
 		f.Status = append(f.Status, call.Status(status))
 	}
-	page := s.cfg.Calls.List(f)
+	page := s.cfg.Calls.List(ctx, f)
 	out := &listOutput{Body: listBody{Calls: make([]resource, 0, len(page.Calls)), Next: page.Next}}
 	for _, c := range page.Calls {
 		out.Body.Calls = append(out.Body.Calls, s.resource(ctx, c))

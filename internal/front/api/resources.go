@@ -21,7 +21,7 @@ type dialBody struct {
 }
 
 type dialInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"With a key of your choice a request can be repeated without ringing twice: the repetition gets the call of the first. Kept for 24 hours."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"With a key of your choice a request can be repeated without ringing twice: the repetition gets the call of the first. Kept for 24 hours, the newest 10,000 of them."`
 	Body           dialBody
 }
 
