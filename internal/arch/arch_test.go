@@ -47,8 +47,9 @@ var rooms = map[string][]string{
 	"sip/registration": {"sip/transport", "sip/transaction", "sip/digest", "sip/resolve", "sip/account"},
 	"sip/dialog":       {"sip/transport", "sip/transaction", "sip/digest", "sip/resolve", "sip/account", "sip/registration"},
 
-	"call":        {"sip/*", "media/*", "call/*"},
-	"call/policy": {},
+	"call":         {"sip/*", "media/*", "call/*"},
+	"call/policy":  {},
+	"call/journal": {},
 
 	"front/wire":    {"media/session", "media/engine"},
 	"front/problem": {"call"},
