@@ -62,6 +62,32 @@ func (f *FIFO) Read(dst []byte) int {
 	return total
 }
 
+// Peek copies the oldest bytes to dst, leaves them where they are and returns
+// their number.
+func (f *FIFO) Peek(dst []byte) int {
+	return f.over(len(dst), func(at int, part []byte) { copy(dst[at:], part) })
+}
+
+// Poke writes src over the oldest bytes; what is beyond the end is ignored.
+func (f *FIFO) Poke(src []byte) {
+	f.over(len(src), func(at int, part []byte) { copy(part, src[at:]) })
+}
+
+// over calls fn with the n oldest bytes, piece by piece, and where each piece
+// begins. It returns how many there were.
+func (f *FIFO) over(n int, fn func(at int, part []byte)) int {
+	n = min(n, f.size)
+	start := f.first
+	c := f.head
+	for at := 0; at < n; c = c.next {
+		part := c.data[start:min(chunkBytes, start+n-at)]
+		fn(at, part)
+		at += len(part)
+		start = 0
+	}
+	return n
+}
+
 // Skip throws the n oldest bytes away, or all when there are fewer.
 func (f *FIFO) Skip(n int) {
 	for f.size > 0 && n > 0 {

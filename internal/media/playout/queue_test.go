@@ -16,12 +16,19 @@ const (
 	silence = 0xD5
 )
 
-// fade marks the bytes that were faded, so that tests can see them.
-func fade(p []byte) {
+// shape marks the bytes that were faded, so that tests can see them. Quiet are
+// runs of one value; a join keeps what it goes over to.
+type shape struct{}
+
+func (shape) Fade(p []byte) {
 	for i := range p {
 		p[i] = 0xFA
 	}
 }
+
+func (shape) Quiet(p []byte) bool       { return bytes.Equal(p, full(p[0], len(p))) }
+func (shape) Period(p []byte) int       { return min(len(p)/2, 80) }
+func (shape) Join(dst, from, to []byte) { copy(dst, to) }
 
 // desk drives a queue with a virtual clock.
 type desk struct {
@@ -32,7 +39,7 @@ type desk struct {
 
 func newDesk(limit int) *desk {
 	return &desk{
-		Queue: New(Config{FrameBytes: frame, BytesPerMS: 8, Silence: silence, Limit: limit, Fade: fade}),
+		Queue: New(Config{FrameBytes: frame, BytesPerMS: 8, Silence: silence, Limit: limit, Shape: shape{}}),
 		now:   time.Unix(1000, 0),
 	}
 }
@@ -101,15 +108,15 @@ func TestTheLastPartOfAPacketIsFadedAndPadded(t *testing.T) {
 
 func TestMarksComeBackWhenTheirAudioWasSpoken(t *testing.T) {
 	d := newDesk(0)
-	d.Mark("empty")
+	d.Mark("empty", 0)
 	if diff := cmp.Diff([]Passed{{Name: "empty"}}, d.PopPassed()); diff != "" {
 		t.Errorf("mark on an empty queue: %s", diff)
 	}
 	d.Write(d.now, speech(frame, 1))
-	d.Mark("one packet")
+	d.Mark("one packet", 0)
 	d.Write(d.now, speech(100, 2))
-	d.Mark("12 ms later")
-	d.Mark("the same place")
+	d.Mark("12 ms later", 0)
+	d.Mark("the same place", 0)
 	var got [][]Passed
 	for range 3 {
 		d.tick()
@@ -129,11 +136,11 @@ func TestTooManyMarksAreRefused(t *testing.T) {
 	d := newDesk(0)
 	d.Write(d.now, speech(frame, 1))
 	for i := range maxMarks {
-		if !d.Mark(fmt.Sprint(i)) {
+		if !d.Mark(fmt.Sprint(i), 0) {
 			t.Fatalf("mark %d refused", i)
 		}
 	}
-	if d.Mark("one more") {
+	if d.Mark("one more", 0) {
 		t.Error("a mark beyond the limit was taken")
 	}
 	d.tick()
@@ -145,9 +152,9 @@ func TestTooManyMarksAreRefused(t *testing.T) {
 func TestClearIsSilentWithinOnePacket(t *testing.T) {
 	d := newDesk(0)
 	d.Write(d.now, speech(60*8000, 1))
-	d.Mark("a")
+	d.Mark("a", 0)
 	d.Write(d.now, speech(800, 2))
-	d.Mark("b")
+	d.Mark("b", 0)
 	for range 10 {
 		d.tick()
 	}
@@ -337,23 +344,59 @@ func TestASteadyQueueAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestTranscodeChangesWhatWaits(t *testing.T) {
+func TestAnotherCodingKeepsWhatWaitsAndItsMarks(t *testing.T) {
 	d := newDesk(0)
 	d.Write(d.now, full(1, 5000))
-	d.Transcode(func(p []byte) {
-		for i := range p {
-			p[i]++
+	d.Mark("half", 0)
+	d.Write(d.now, full(2, 5000))
+	d.Mark("end", 16)
+	d.tick()
+	d.Recode(Config{FrameBytes: 4 * frame, BytesPerMS: 32, Shape: shape{}}, func(p []byte) []byte {
+		var out []byte
+		for _, b := range p {
+			out = append(out, b+1, b+1, b+1, b+1)
 		}
-	}, 0xFF, nil)
-	for range 31 {
-		d.tick()
+		return out
+	})
+	d.Pad(full(3, 64)) // 2 ms that were held back
+	var sent []byte
+	p := make([]byte, 4*frame)
+	passed := map[string]int64{}
+	for i := range 65 {
+		d.Next(d.now, p)
+		d.now = d.now.Add(20 * time.Millisecond)
+		sent = append(sent, p...)
+		for _, m := range d.PopPassed() {
+			passed[fmt.Sprintf("%s after %d packets", m.Name, i+2)] = m.AtMS
+		}
 	}
-	if !bytes.Equal(d.sent[:4960], full(2, 4960)) {
+	rest := append(full(2, 4*(5000-frame)), full(3, 4*5000-160)...) // the end is faded
+	if !bytes.HasPrefix(sent, rest) {
 		t.Error("not all bytes were converted")
 	}
+	if diff := cmp.Diff(map[string]int64{"half after 32 packets": 625, "end after 63 packets": 1250}, passed); diff != "" {
+		t.Error(diff)
+	}
+	if c := d.Counts(); c.PlayedMS != 1250 || c.WrittenMS != 1250 || c.QueuedMS != 0 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+func TestWhatAFilterHoldsBackIsSpokenButNotCounted(t *testing.T) {
+	d := newDesk(0)
+	d.Write(d.now, speech(frame, 1))
+	d.Mark("end", 17)
 	d.tick()
-	if got := d.tick(); !bytes.Equal(got, full(0xFF, frame)) {
-		t.Errorf("silence of the old codec: % x", got[:4])
+	if n := len(d.PopPassed()); n != 0 {
+		t.Fatal("the mark came before its audio was spoken")
+	}
+	d.Pad(speech(16, 2)) // a little less than announced
+	d.tick()
+	if diff := cmp.Diff([]Passed{{Name: "end", AtMS: 20}}, d.PopPassed()); diff != "" {
+		t.Error(diff)
+	}
+	if c := d.Counts(); c.PlayedMS != 20 || c.WrittenMS != 20 {
+		t.Errorf("counts %+v", c)
 	}
 }
 
@@ -385,7 +428,20 @@ func FuzzFIFO(f *testing.F) {
 				want = want[k:]
 			case 3:
 				if n%2 == 0 {
-					q.Skip(n)
+					head := make([]byte, n)
+					head = head[:q.Peek(head)]
+					if !bytes.Equal(head, want[:min(n, len(want))]) {
+						t.Fatalf("%d bytes ahead are not the oldest", n)
+					}
+					for i := range head {
+						head[i]++
+						want[i]++
+					}
+					q.Poke(head)
+					q.Skip(n / 2)
+					want = want[min(n/2, len(want)):]
+					q.Skip(n - n/2)
+					n -= n / 2
 					want = want[min(n, len(want)):]
 				} else {
 					q.Truncate(n)

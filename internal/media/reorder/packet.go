@@ -22,6 +22,8 @@ type Packet struct {
 	Content   Content
 	// Samples is the length of the payload in units of the RTP clock.
 	Samples int
+	// PayloadType is handed on and not looked at.
+	PayloadType uint8
 	// Payload is used during Push only.
 	Payload []byte
 }
@@ -38,8 +40,9 @@ const (
 
 // Sink takes what comes out, in the order of the RTP time line.
 type Sink interface {
-	// Audio takes the next samples; the bytes are valid during the call only.
-	Audio(payload []byte)
+	// Audio takes the next packet with samples, cut at its beginning when they
+	// were replaced already; its bytes are valid during the call only.
+	Audio(p Packet)
 	// Gap says that so many samples are missing here.
 	Gap(samples int, why Gap)
 	// Restart says that another stream begins: what follows does not continue

@@ -322,7 +322,7 @@ func (b *Buffer) deliver(now time.Time, p Packet, missed bool) {
 		}
 		b.sink.Gap(gap, why)
 	}
-	b.sink.Audio(p.Payload)
+	b.sink.Audio(p)
 	b.ts = p.Timestamp + uint32(p.Samples)
 	b.bridged, b.lateSince = 0, time.Time{}
 	b.stallAt = now.Add(stallAfter)

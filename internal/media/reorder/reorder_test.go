@@ -22,7 +22,7 @@ const (
 	pause   = -1000000
 )
 
-func (l *line) Audio(p []byte) { l.out = append(l.out, int(p[0])); l.samples += len(p) }
+func (l *line) Audio(p Packet) { l.out = append(l.out, int(p.Payload[0])); l.samples += p.Samples }
 func (l *line) Restart()       { l.out = append(l.out, restart) }
 func (l *line) Gap(n int, why Gap) {
 	l.samples += n
@@ -229,7 +229,7 @@ func TestNothingIsAllocatedInSteadyState(t *testing.T) {
 
 type null struct{}
 
-func (*null) Audio([]byte) {}
+func (*null) Audio(Packet) {}
 func (*null) Gap(int, Gap) {}
 func (*null) Restart()     {}
 

@@ -80,10 +80,10 @@ type scale struct {
 	ts    int       // of the next sample
 }
 
-func (s *scale) Audio(p []byte) {
+func (s *scale) Audio(p Packet) {
 	s.delay = append(s.delay, s.now-float64(s.ts)/8)
-	s.ts += len(p)
-	s.samples += len(p)
+	s.ts += p.Samples
+	s.samples += p.Samples
 }
 
 func (s *scale) Gap(n int, why Gap) {

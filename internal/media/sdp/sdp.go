@@ -53,11 +53,17 @@ func PCMA() Codec { return Codec{Name: "PCMA", PayloadType: 8, ClockRate: 8000} 
 // PCMU is G.711 µ-law (RFC 3551 4.5.14).
 func PCMU() Codec { return Codec{Name: "PCMU", PayloadType: 0, ClockRate: 8000} }
 
+// G722 is G.722 at 64 kbit/s. "Even though the actual sampling rate for G.722
+// audio is 16,000 Hz, the RTP clock rate for the G722 payload format is 8,000 Hz"
+// (RFC 3551 4.5.2).
+func G722() Codec { return Codec{Name: "G722", PayloadType: 9, ClockRate: 8000} }
+
 // Local is our side of a description.
 type Local struct {
 	// Addr is where we receive RTP, as the far end can reach it.
 	Addr netip.AddrPort
-	// Codecs are offered in this order of preference; empty means PCMA, PCMU.
+	// Codecs are offered in this order of preference; empty means PCMA,
+	// G722, PCMU.
 	Codecs []Codec
 	// DTMF offers and accepts telephone-event.
 	DTMF bool
@@ -80,6 +86,11 @@ type Remote struct {
 	Codec Codec
 	// DTMF is the payload type of telephone-event, 0 when not negotiated.
 	DTMF uint8
+	// RTCP is where the far end wants our reports: one port above its RTP (RFC
+	// 3550 11) when it does not say (RFC 3605), the same port when Mux says that
+	// both sides send RTP and RTCP on one (RFC 5761).
+	RTCP netip.AddrPort
+	Mux  bool
 	// Direction is the far end's own direction attribute, SendRecv when absent.
 	Direction string
 	// PtimeMS is the packet length that the far end asks for, 20 when it does
@@ -109,7 +120,7 @@ func Offer(l Local) []byte {
 		if l.DTMF {
 			writeEvents(&b, eventType)
 		}
-		writeTail(&b, l.direction())
+		writeTail(&b, l.direction(), true)
 		return b.Bytes()
 	})
 }
@@ -177,7 +188,7 @@ func CheckPeer(media, peer netip.Addr) error {
 
 func (l Local) codecs() []Codec {
 	if len(l.Codecs) == 0 {
-		return []Codec{PCMA(), PCMU()}
+		return []Codec{PCMA(), G722(), PCMU()}
 	}
 	return l.Codecs
 }

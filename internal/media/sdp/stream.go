@@ -36,8 +36,30 @@ func readStream(l Local, d *description, m *media) (Remote, error) {
 	if err := checkAddress(l, r.Addr); err != nil {
 		return Remote{}, err
 	}
+	r.RTCP, r.Mux = m.reports(r.Addr)
 	r.Held = addr.IsUnspecified() || r.Direction == SendOnly || r.Direction == Inactive
 	return r, nil
+}
+
+// reports finds where the far end wants our RTCP. Of the attribute of RFC 3605
+// only the port is believed: another host has no business in this call.
+func (m *media) reports(rtp netip.AddrPort) (netip.AddrPort, bool) {
+	port, mux := rtp.Port()+1, false
+	for _, a := range m.attributes {
+		switch a.key {
+		case "rtcp-mux":
+			mux = true
+		case "rtcp":
+			text, _, _ := strings.Cut(a.value, " ")
+			if n, err := strconv.ParseUint(text, 10, 16); err == nil {
+				port = uint16(n)
+			}
+		}
+	}
+	if mux {
+		port = rtp.Port()
+	}
+	return netip.AddrPortFrom(rtp.Addr(), port), mux
 }
 
 // checkAddress refuses addresses to which no telephone sends its audio.

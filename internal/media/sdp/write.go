@@ -25,8 +25,12 @@ func writeEvents(b *bytes.Buffer, payloadType uint8) {
 	fmt.Fprintf(b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\n", payloadType, payloadType)
 }
 
-func writeTail(b *bytes.Buffer, direction string) {
-	fmt.Fprintf(b, "a=ptime:20\r\na=%s\r\n", direction)
+func writeTail(b *bytes.Buffer, direction string, mux bool) {
+	b.WriteString("a=ptime:20\r\n")
+	if mux {
+		b.WriteString("a=rtcp-mux\r\n")
+	}
+	fmt.Fprintf(b, "a=%s\r\n", direction)
 }
 
 func writeAnswer(l Local, d *description, chosen int, r Remote, version uint64) []byte {
@@ -50,7 +54,7 @@ func writeAnswer(l Local, d *description, chosen int, r Remote, version uint64) 
 		if r.DTMF != 0 {
 			writeEvents(&b, r.DTMF)
 		}
-		writeTail(&b, answerDirection(r.Direction, l.direction()))
+		writeTail(&b, answerDirection(r.Direction, l.direction()), r.Mux)
 	}
 	return b.Bytes()
 }

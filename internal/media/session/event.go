@@ -118,9 +118,10 @@ type Fact struct {
 }
 
 // Stats are the counters of one session. All *_ms values are milliseconds of
-// audio, except jitter_ms.
+// audio, except jitter_ms. CodecRate is the number of samples per second.
 type Stats struct {
 	Codec       string `json:"codec"`
+	CodecRate   int    `json:"codec_rate"`
 	Remote      string `json:"remote"`
 	Passthrough bool   `json:"passthrough"`
 
@@ -148,4 +149,5 @@ type Stats struct {
 	RefusedMS   int64  `json:"refused_ms"`
 	Underruns   uint64 `json:"underruns"`
 	PrebufferMS int64  `json:"prebuffer_ms"`
+	TrimmedMS   int64  `json:"trimmed_ms"`
 }

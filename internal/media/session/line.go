@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"phonesocket/internal/audio/g722"
 	"phonesocket/internal/media/rtp"
 	"phonesocket/internal/media/sdp"
 )
@@ -26,7 +27,9 @@ type line struct {
 	marker  bool       // the next packet begins a new run
 	last    time.Time  // when the last packet was sent
 	sent    uint64
-	skipped int64 // slots
+	skipped int64         // slots
+	g722    *g722.Encoder // nil while it is not needed
+	frame   [2 * wideFrame]byte
 	packet  [rtp.HeaderSize + wireFrame]byte
 }
 
@@ -77,14 +80,7 @@ func (s *Session) Tick(now time.Time) {
 // send sends the packet of one slot.
 func (s *Session) send(now time.Time) {
 	l := &s.line
-	frame := l.packet[rtp.HeaderSize:]
-	speaking := !s.answered.IsZero() && !s.held
-	if speaking {
-		s.queue.Next(now, frame)
-		s.sendPassed()
-	} else {
-		fill(frame, s.codec.silence)
-	}
+	s.frame(now, l.packet[rtp.HeaderSize:])
 	slot := l.slot
 	l.slot++
 	if !s.maySend(now) {
@@ -99,6 +95,31 @@ func (s *Session) send(now time.Time) {
 	l.marker, l.last = false, now
 	l.sent++
 	s.cfg.Port.SendRTP(s.latch.Active(), l.packet[:])
+}
+
+// frame fills the payload of the packet that is due.
+func (s *Session) frame(now time.Time, payload []byte) {
+	form := payload
+	if s.codec.wideband() {
+		form = s.line.frame[:]
+	}
+	if s.answered.IsZero() || s.held {
+		s.queue.Silence(form)
+	} else {
+		if s.voice != nil && s.queue.Short(now) {
+			s.voice.finish(s)
+		}
+		s.queue.Next(now, form)
+		s.sendPassed()
+	}
+	if !s.codec.wideband() {
+		return
+	}
+	if s.line.g722 == nil {
+		s.line.g722 = &g722.Encoder{}
+	}
+	var pcm [wideFrame]int16
+	s.line.g722.Encode(payload, PCM16.decode(pcm[:], form))
 }
 
 // maySend says whether a packet leaves in this slot: not to an address of

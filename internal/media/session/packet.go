@@ -8,7 +8,7 @@ import (
 	"phonesocket/internal/media/rtp"
 )
 
-// maxPayload bounds the payload of one packet: 200 ms of G.711.
+// maxPayload bounds the payload of one packet: 200 ms.
 const maxPayload = 10 * wireFrame
 
 // Packet takes one packet that arrived on the RTP port; what it is, and
@@ -36,21 +36,22 @@ func (s *Session) Packet(now time.Time, from netip.AddrPort, data []byte) {
 	}
 	s.receiver.Packet(now, h)
 	s.alive(now, from)
-	if content == reorder.Audio {
-		payload = s.ears.toWire(payload, h.PayloadType, s.remote.Codec.PayloadType, s.codec.encoding)
+	if content == reorder.Comfort {
+		s.ears.comfort.describe(payload)
 	}
 	s.order.Push(now, reorder.Packet{
 		SSRC: h.SSRC, Sequence: h.Sequence, Timestamp: h.Timestamp,
-		Content: content, Samples: len(payload), Payload: payload,
+		Content: content, Samples: len(payload), PayloadType: h.PayloadType, Payload: payload,
 	})
 }
 
-// content says what a payload type carries. Both G.711 codecs are understood
-// at any time: they were offered, and some far ends answer with one and send
-// the other. What is unknown has a place in the sequence and nothing else.
+// content says what a payload type carries. All codecs are understood at any
+// time: they were offered, and some far ends answer with one and send another.
+// What is unknown has a place in the sequence and nothing else.
 func (s *Session) content(h rtp.Header) (content reorder.Content, known bool) {
+	_, static := staticCodec(h.PayloadType)
 	switch {
-	case h.PayloadType == s.remote.Codec.PayloadType, h.PayloadType == typePCMA, h.PayloadType == typePCMU:
+	case h.PayloadType == s.remote.Codec.PayloadType, static:
 		return reorder.Audio, true
 	case h.PayloadType == typeComfort:
 		return reorder.Comfort, true

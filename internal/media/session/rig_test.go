@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"phonesocket/internal/audio/g722"
 	"phonesocket/internal/media/rtp"
 	"phonesocket/internal/media/sdp"
 )
@@ -166,12 +167,29 @@ func samples(b []byte) []int16 {
 	return s
 }
 
+// onWire encodes samples as a far end does.
+func onWire(c codec, pcm []int16) []byte {
+	if c.wideband() {
+		wire := make([]byte, len(pcm)/2)
+		(&g722.Encoder{}).Encode(wire, pcm)
+		return wire
+	}
+	return c.encoding.encode(make([]byte, len(pcm)), pcm)
+}
+
+// samplesOf decodes what was on the wire.
+func samplesOf(c codec, wire []byte) []int16 {
+	if c.wideband() {
+		pcm := make([]int16, 2*len(wire))
+		(&g722.Decoder{}).Decode(pcm, wire)
+		return pcm
+	}
+	return c.encoding.decode(make([]int16, len(wire)), wire)
+}
+
 // alaw is speech on the wire.
 func alaw(n int) []byte {
-	c, _ := codecOf(sdp.PCMA())
-	b := make([]byte, n)
-	c.encode(b, speech(n, 8000))
-	return b
+	return ALaw.encode(make([]byte, n), speech(n, 8000))
 }
 
 // quietBytes says whether a run of A-law is silence.

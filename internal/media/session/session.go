@@ -156,12 +156,14 @@ func (s *Session) Start(now time.Time, r sdp.Remote) {
 func (s *Session) begin(now time.Time, c codec) {
 	s.started, s.codec = true, c
 	s.line = newLine(s.cfg)
-	s.receiver = rtp.NewReceiver(wireRate)
-	s.order = reorder.New(wireRate, &hearing{s: s})
-	s.queue = playout.New(playout.Config{
-		FrameBytes: wireFrame, BytesPerMS: bytesPerMS, Silence: c.silence, Fade: c.fade,
-	})
+	s.receiver = rtp.NewReceiver(wireClock)
+	s.order = reorder.New(wireClock, &hearing{s: s})
+	s.queue = playout.New(c.queue())
 	s.setLimit()
+	s.ears.prepare(c)
+	if s.voice != nil {
+		s.voice.tune(s.voice.rate, c)
+	}
 	s.moveEarly(now)
 }
 
@@ -170,13 +172,38 @@ func (s *Session) begin(now time.Time, c codec) {
 func (s *Session) change(now time.Time, c codec) {
 	s.order.Flush(now)
 	s.order.Reset()
-	old := s.codec.encoding
-	convert := func(p []byte) { transcode(p, c.encoding, p, old) }
-	s.queue.Transcode(convert, c.silence, c.fade)
-	s.ears.backlog.Each(convert)
+	v := s.voice
+	if v != nil {
+		v.finish(s)
+	}
+	s.queue.Recode(c.queue(), recoder(s.codec, c))
+	s.setLimit()
+	var backlog playout.FIFO
+	convert := recoder(s.codec, c)
+	s.ears.backlog.Each(func(p []byte) { backlog.Write(convert(p)) })
+	s.ears.backlog = backlog
+	s.ears.prepare(c)
 	s.codec = c
-	s.ears.conceal.reset()
-	s.line.marker = true
+	if v != nil {
+		v.tune(v.rate, c)
+	}
+	s.line.marker, s.line.g722 = true, nil
+}
+
+// recoder converts a stream from the form of one codec to that of another.
+func recoder(from, to codec) func([]byte) []byte {
+	var t track
+	t.tune(from.rate, to)
+	var out []byte
+	return func(p []byte) []byte {
+		out = out[:0]
+		for len(p) > 0 {
+			n := min(len(p), FrameMS*from.bytesPerMS())
+			out = append(out, t.convert(from.encoding.decode(t.in[:], p[:n]), to)...)
+			p = p[n:]
+		}
+		return out
+	}
 }
 
 // setLimit bounds the queue: by the limit for early speech until the answer.
@@ -185,7 +212,7 @@ func (s *Session) setLimit() {
 	if s.answered.IsZero() {
 		limit = min(limit, s.cfg.EarlyLimit)
 	}
-	s.queue.SetLimit(int(limit.Milliseconds()) * bytesPerMS)
+	s.queue.SetLimit(int(limit.Milliseconds()) * s.codec.bytesPerMS())
 }
 
 // hold follows the far end's wish not to hear us; it counts after the answer
@@ -219,7 +246,7 @@ func (s *Session) Answered(now time.Time) {
 		return
 	}
 	s.answered, s.quiet = now, now
-	s.ears.answered()
+	s.ears.answered(s.codec)
 	s.tell(Event{Kind: KindAnswered})
 	if s.started {
 		s.setLimit()

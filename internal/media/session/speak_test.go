@@ -488,31 +488,76 @@ func TestAWAVFileThatCannotBeSpokenIsAnError(t *testing.T) {
 	}
 }
 
-func TestASpeakerThatStallsLosesNothing(t *testing.T) {
-	r := talking(t, Config{})
-	speaker(r, alaw8k)
-	data := alaw(10 * 8000)
-	fed := 0
-	for i := range 600 {
-		stalled := i > 100 && i <= 115
-		if !stalled {
-			n := min((i+1)*160, len(data))
-			r.Speak(r.now, data[fed:n])
-			fed = n
+// delay is how many milliseconds lie between what a speaker has said and what
+// the callee has heard of it.
+func (r *rig) delay(saidMS int) int { return saidMS - int(r.Stats(r.now).SpokenMS) }
+
+func TestASpeakerThatStallsIsBackWithinTwoSeconds(t *testing.T) {
+	for _, codec := range []sdp.Codec{sdp.PCMA(), sdp.G722()} {
+		r := newRig(t, Config{})
+		r.Start(r.now, r.remote(codec))
+		r.Answered(r.now)
+		speaker(r, pcm16k)
+		voice := speech(20*16000, 16000)
+		fed, before, after := 0, 0, 0
+		for i := range 900 {
+			if stalled := i > 300 && i <= 315; !stalled {
+				n := (i + 1) * 320
+				r.Speak(r.now, pcm(voice[fed:n]))
+				fed = n
+			}
+			r.ticks(1)
+			switch i {
+			case 300:
+				before = r.delay((i + 1) * 20)
+			case 316:
+				if d := r.delay((i + 1) * 20); d < before+280 {
+					t.Errorf("%s: %d ms late after the stall, %d before: the test proves nothing", codec.Name, d, before)
+				}
+			case 415:
+				after = r.delay((i + 1) * 20)
+			}
 		}
-		r.ticks(1)
-	}
-	var got []byte
-	for _, p := range r.sent {
-		if !quietBytes(p.payload) {
-			got = append(got, p.payload...)
+		if after > before+30 {
+			t.Errorf("%s: %d ms late two seconds after the stall, %d before", codec.Name, after, before)
+		}
+		if st := r.Stats(r.now); st.Underruns != 1 || st.TrimmedMS < 250 || st.TrimmedMS > 320 {
+			t.Errorf("%s: %+v", codec.Name, st)
 		}
 	}
-	if !bytes.Equal(got, data) {
-		t.Error("speech is not complete after the stall")
-	}
-	if st := r.Stats(r.now); st.Underruns != 1 || st.SpokenMS != 10000 {
-		t.Errorf("stats %+v", st)
+}
+
+func TestTheEndOfAnUtteranceIsSpokenWhole(t *testing.T) {
+	for _, codec := range []sdp.Codec{sdp.PCMA(), sdp.G722()} {
+		for _, rate := range []int{8000, 16000, 24000, 48000} {
+			r := newRig(t, Config{})
+			r.Start(r.now, r.remote(codec))
+			r.Answered(r.now)
+			s := speaker(r, Format{Encoding: PCM16, Rate: rate})
+			// Half a second that ends with a click in its last samples.
+			voice := make([]int16, rate/2)
+			for i := range rate / 1000 {
+				voice[len(voice)-1-i] = 20000
+			}
+			r.Speak(r.now, pcm(voice))
+			r.Mark(r.now, "end")
+			r.ticks(40)
+			c, _ := codecOf(codec)
+			heard := samplesOf(c, r.spoken(0))
+			sum := 0
+			for _, v := range heard {
+				sum += max(int(v), 0)
+			}
+			if want := 20000 * c.rate / 1000; sum < want*7/10 {
+				t.Errorf("%s at %d Hz: %d of %d of the click were spoken", codec.Name, rate, sum, want)
+			}
+			if m := s.of(KindMark); len(m) != 1 || m[0].PlayedMS != 500 {
+				t.Errorf("%s at %d Hz: marks %+v, want one after 500 ms", codec.Name, rate, m)
+			}
+			if st := r.Stats(r.now); st.SpokenMS != 500 || st.QueuedMS != 0 {
+				t.Errorf("%s at %d Hz: %+v", codec.Name, rate, st)
+			}
+		}
 	}
 }
 

@@ -12,15 +12,14 @@ func (s *Session) Stats(_ time.Time) Stats {
 	st := Stats{
 		Codec:             s.codec.name,
 		Passthrough:       s.passthrough(),
-		HeardMS:           int64(e.heard / bytesPerMS),
-		ConcealedMS:       int64(e.concealed / bytesPerMS),
-		FilledMS:          int64(e.paused / bytesPerMS),
-		BacklogMS:         int64(e.backlog.Len() / bytesPerMS),
-		ForgottenMS:       int64(e.forgotten / bytesPerMS),
+		HeardMS:           int64(e.heard / clockPerMS),
+		ConcealedMS:       int64(e.concealed / clockPerMS),
+		FilledMS:          int64(e.paused / clockPerMS),
+		ForgottenMS:       e.forgottenMS,
 		Listeners:         len(e.list),
-		DiscardedMS:       s.early.discarded / earlyBytesPerMS,
-		RefusedMS:         s.early.refused / earlyBytesPerMS,
-		QueuedMS:          int64(s.early.data.Len()) / earlyBytesPerMS,
+		DiscardedMS:       s.early.discarded / unitsPerMS,
+		RefusedMS:         s.early.refused / unitsPerMS,
+		QueuedMS:          s.early.waits / unitsPerMS,
 		RTPPacketsRefused: s.refused,
 		RTPPacketsSent:    s.line.sent,
 		RTPSkippedMS:      s.line.skipped * FrameMS,
@@ -33,13 +32,15 @@ func (s *Session) Stats(_ time.Time) Stats {
 		return st
 	}
 	st.Remote = s.latch.Active().String()
+	st.CodecRate = s.codec.rate
+	st.BacklogMS = int64(e.backlog.Len() / s.codec.bytesPerMS())
 	order := s.order.Counts()
 	st.RTPPacketsReceived = s.receiver.Received()
 	st.RTPPacketsLost = s.receiver.Lost()
 	st.JitterMS = float64(s.receiver.Jitter().Microseconds()) / 1000
 	st.RTPPacketsLate, st.RTPPacketsDoubled, st.RTPRestarts = order.Late, order.Doubled, order.Restarts
 	q := s.queue.Counts()
-	st.SpokenMS, st.Underruns, st.PrebufferMS = q.PlayedMS, q.Underruns, q.PrebufferMS
+	st.SpokenMS, st.Underruns, st.PrebufferMS, st.TrimmedMS = q.PlayedMS, q.Underruns, q.PrebufferMS, q.TrimmedMS
 	st.QueuedMS += q.QueuedMS
 	st.DiscardedMS += q.DiscardedMS
 	st.RefusedMS += q.RefusedMS
@@ -52,7 +53,10 @@ func (s *Session) passthrough() bool {
 	if !s.started {
 		return false
 	}
-	same := func(e Encoding, rate int) bool { return e == s.codec.encoding && rate == wireRate }
+	if s.codec.wideband() {
+		return false // G.722 on a socket is not a format
+	}
+	same := func(e Encoding, rate int) bool { return e == s.codec.encoding && rate == s.codec.rate }
 	for i := range s.ears.list {
 		if f := s.ears.list[i].format; !same(f.Encoding, f.Rate) {
 			return false

@@ -1,12 +1,9 @@
 package session
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
-	"phonesocket/internal/audio/g711"
-	"phonesocket/internal/audio/resample"
 	"phonesocket/internal/audio/wav"
 	"phonesocket/internal/media/playout"
 )
@@ -22,20 +19,16 @@ type voice struct {
 
 	// What the bytes mean: the format, or that of the WAV file being sent.
 	encoding Encoding
-	rate     int
+	track
 
-	begun     bool
-	head      []byte // first bytes, until it is clear whether they begin a WAV file
-	wav       *wav.Reader
-	broken    bool // the WAV file cannot be spoken, and this was told
-	odd       bool // half a sample waits
-	half      byte
-	resampler *resample.Resampler
+	begun  bool
+	head   []byte // first bytes, until it is clear whether they begin a WAV file
+	wav    *wav.Reader
+	broken bool // the WAV file cannot be spoken, and this was told
+	odd    bool // half a sample waits
+	half   byte
 
-	told   map[string]time.Time // errors, by code
-	narrow [maxSamples]int16    // samples at 8 kHz
-	wide   [maxSamples]int16    // samples at the rate of the socket
-	wire   [maxSamples]byte
+	told map[string]time.Time // errors, by code
 }
 
 // SetSpeaker makes sp the speaker of the call; it gets KindStart and the state
@@ -52,10 +45,8 @@ func (s *Session) SetSpeaker(_ time.Time, sp Speaker, f Format) error {
 		return err
 	}
 	v := &voice{who: sp, format: f, baseMS: s.writtenMS(), told: map[string]time.Time{}}
-	if err := v.means(f.Encoding, f.Rate); err != nil {
-		return err
-	}
 	s.voice = v
+	s.means(v, f.Encoding, f.Rate)
 	s.greet(sp.Event, f)
 	return nil
 }
@@ -64,21 +55,23 @@ func (s *Session) SetSpeaker(_ time.Time, sp Speaker, f Format) error {
 // is still spoken.
 func (s *Session) DropSpeaker(_ time.Time, sp Speaker) {
 	if s.voice != nil && s.voice.who == sp {
+		s.voice.finish(s)
 		s.voice = nil
 	}
 }
 
-// means sets what the next bytes are.
-func (v *voice) means(e Encoding, rate int) error {
+// means sets what the next bytes are; the rate is one that Check lets pass.
+func (s *Session) means(v *voice, e Encoding, rate int) {
 	if v.encoding == e && v.rate == rate {
-		return nil
+		return
 	}
-	r, err := resample.New(rate, wireRate)
-	if err != nil {
-		return fmt.Errorf("speak at %d Hz: %w", rate, err)
+	v.encoding, v.odd = e, false
+	if !s.started {
+		v.rate = rate // tuned when the codec is known
+		return
 	}
-	v.encoding, v.rate, v.resampler, v.odd = e, rate, r, false
-	return nil
+	v.finish(s)
+	v.tune(rate, s.codec)
 }
 
 // Speak takes audio from the speaker in pieces of any size; a sample may be
@@ -101,7 +94,7 @@ func (s *Session) Speak(now time.Time, data []byte) {
 	}
 	samples, err := v.wav.Feed(data)
 	if err == nil && len(samples) > 0 {
-		err = v.follow()
+		err = s.follow(v)
 	}
 	if err != nil {
 		v.broken = true
@@ -138,7 +131,7 @@ func mayBeWAV(b []byte) bool {
 }
 
 // follow takes over the format of the WAV file.
-func (v *voice) follow() error {
+func (s *Session) follow(v *voice) error {
 	f, ok := v.wav.Format()
 	if !ok {
 		return nil
@@ -151,78 +144,49 @@ func (v *voice) follow() error {
 		e = ALaw
 	case wav.PCM16:
 	}
-	return v.means(e, f.Rate)
+	if err := (Format{Encoding: PCM16, Rate: f.Rate}).Check(); err != nil {
+		return err
+	}
+	s.means(v, e, f.Rate)
+	return nil
 }
 
-// say converts samples to the wire, piece by piece.
+// say converts bytes to the wire, piece by piece.
 func (s *Session) say(now time.Time, v *voice, data []byte) {
 	if v.format.DropEarly && s.answered.IsZero() {
-		s.early.discarded += int64(len(data)) / int64(v.encoding.bytes()) * earlyBytesPerMS * 1000 / int64(v.rate)
+		s.early.discarded += int64(len(data)) / int64(v.encoding.bytes()) * int64(earlyUnits/v.rate)
 		return
 	}
-	if v.encoding != PCM16 && v.rate == wireRate && s.started {
-		s.sayWire(now, v, data)
+	if s.started && v.encoding == s.codec.encoding && v.encoding != PCM16 {
+		s.enqueue(now, data) // the bytes of the wire, untouched
 		return
 	}
 	step := v.rate / 1000 * FrameMS
-	if v.encoding != PCM16 {
-		for len(data) > 0 {
-			n := min(len(data), step)
-			if v.encoding == ULaw {
-				g711.DecodeULaw(v.wide[:n], data[:n])
-			} else {
-				g711.DecodeALaw(v.wide[:n], data[:n])
-			}
-			s.saySamples(now, v, v.wide[:n])
-			data = data[n:]
-		}
-		return
-	}
 	for len(data) > 0 {
 		n := 0
 		if v.odd {
-			v.wide[0] = int16(uint16(v.half) | uint16(data[0])<<8)
+			v.in[0] = int16(uint16(v.half) | uint16(data[0])<<8)
 			v.odd, data, n = false, data[1:], 1
 		}
-		take := min(len(data)/2, step-n)
-		for i := range take {
-			v.wide[n+i] = int16(binary.LittleEndian.Uint16(data[2*i:]))
-		}
-		n, data = n+take, data[2*take:]
-		if len(data) == 1 {
+		size := v.encoding.bytes()
+		take := min(len(data)/size, step-n)
+		v.encoding.decode(v.in[n:], data[:take*size])
+		n, data = n+take, data[take*size:]
+		if size == 2 && len(data) == 1 {
 			v.half, v.odd, data = data[0], true, nil
 		}
-		s.saySamples(now, v, v.wide[:n])
+		s.saySamples(now, v, v.in[:n])
 	}
 }
 
-// sayWire queues G.711 bytes, untouched when they are those of the wire.
-func (s *Session) sayWire(now time.Time, v *voice, data []byte) {
-	if v.encoding == s.codec.encoding {
-		s.enqueue(now, data)
-		return
-	}
-	for len(data) > 0 {
-		n := min(len(data), len(v.wire))
-		transcode(v.wire[:n], s.codec.encoding, data[:n], v.encoding)
-		s.enqueue(now, v.wire[:n])
-		data = data[n:]
-	}
-}
-
-// saySamples brings at most 20 ms to 8 kHz and to the wire, or keeps them when
+// saySamples brings at most 20 ms to the codec of the wire, or keeps them when
 // there is none yet.
 func (s *Session) saySamples(now time.Time, v *voice, samples []int16) {
-	if v.rate != wireRate {
-		samples = v.narrow[:v.resampler.Process(v.narrow[:], samples)]
-	}
 	if s.started {
-		s.codec.encode(v.wire[:len(samples)], samples)
-		s.enqueue(now, v.wire[:len(samples)])
+		s.enqueue(now, v.convert(samples, s.codec))
 		return
 	}
-	limit := int(s.cfg.EarlyLimit.Milliseconds()) * earlyBytesPerMS
-	if s.early.write(samples, limit) < len(samples) {
+	if s.early.write(samples, v.rate, s.cfg.EarlyLimit) < len(samples) {
 		s.complainFull(now)
 	}
 }
@@ -257,6 +221,14 @@ func (s *Session) complain(now time.Time, code, message string) {
 	v.who.Event(s.event(Event{Kind: KindError, Code: code, Message: message}, v.format))
 }
 
+// ahead is how much of what was said the resampler still holds, in bytes.
+func (s *Session) ahead() int {
+	if s.voice == nil {
+		return 0
+	}
+	return s.voice.ahead(s.codec)
+}
+
 // Mark asks for an event when all audio so far was spoken; at once when none
 // waits.
 func (s *Session) Mark(now time.Time, name string) {
@@ -266,16 +238,16 @@ func (s *Session) Mark(now time.Time, name string) {
 	ok := true
 	switch {
 	case s.queue != nil:
-		ok = s.queue.Mark(name)
+		ok = s.queue.Mark(name, s.ahead())
 	case s.early.data.Len() == 0:
 		s.tellMark(playout.Passed{Name: name})
-	case len(s.early.marks) >= maxEarlyMarks:
+	case len(s.early.marks) >= maxMarks:
 		ok = false
 	default:
 		s.early.marks = append(s.early.marks, earlyMark{name, s.early.written})
 	}
 	if !ok {
-		s.complain(now, CodeMarks, fmt.Sprintf("%d marks wait already: mark %.40q is not remembered", maxEarlyMarks, name))
+		s.complain(now, CodeMarks, fmt.Sprintf("%d marks wait already: mark %.40q is not remembered", maxMarks, name))
 	}
 	s.sendPassed()
 }
@@ -292,9 +264,9 @@ func (s *Session) Clear(_ time.Time) {
 		for _, m := range marks {
 			s.tellMark(playout.Passed{Name: m.name, Cleared: true})
 		}
-		e.DiscardedMS = int64(gone) / earlyBytesPerMS
+		e.DiscardedMS = gone
 	} else {
-		e.DiscardedMS = int64(s.queue.Clear()) / bytesPerMS
+		e.DiscardedMS = int64(s.queue.Clear() / s.codec.bytesPerMS())
 		s.sendPassed()
 	}
 	v := s.voice
@@ -302,7 +274,7 @@ func (s *Session) Clear(_ time.Time) {
 		return
 	}
 	v.odd = false
-	v.resampler.Reset()
+	v.drop()
 	v.baseMS = min(v.baseMS, s.writtenMS())
 	e.PlayedMS = v.played(s.playedMS())
 	v.who.Event(s.event(e, v.format))
@@ -334,7 +306,7 @@ func (s *Session) tellMark(p playout.Passed) {
 // writtenMS is how much speech came so far, without what was cleared.
 func (s *Session) writtenMS() int64 {
 	if s.queue == nil {
-		return s.early.written / earlyBytesPerMS
+		return s.early.came / unitsPerMS
 	}
 	return s.queue.Counts().WrittenMS
 }
