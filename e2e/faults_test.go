@@ -50,6 +50,11 @@ func TestCalleesThatBehaveBadly(t *testing.T) {
 		{scenario: "fork", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
 		{scenario: "lostack", status: "completed", reason: "remote_bye"},
 		{scenario: "many18x", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
+		{scenario: "lostinvite", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
+		{scenario: "lostbye", hangupAt: "in-progress", status: "completed", reason: "api_hangup"},
+		{scenario: "nosdp", status: "failed", reason: "sdp"},
+		{scenario: "deafport", status: "failed", reason: "media_rejected"},
+		{scenario: "moved", status: "failed", reason: "redirected"},
 	}
 	for _, test := range tests {
 		t.Run(test.scenario+" ends "+test.status, func(t *testing.T) {

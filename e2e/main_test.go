@@ -104,7 +104,8 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = dir
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
+	// A program with the race detector sleeps for a second at its end unless told not to.
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=atexit_sleep_ms=0"}, env...)
 	return startCommand(t, cmd)
 }
 
@@ -125,6 +126,8 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	p := &process{cmd: cmd, output: &logBuffer{changed: make(chan struct{})}, done: make(chan struct{})}
 	name := cmd.Path
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	// Children of a peer that had to be killed may hold its output open.
+	p.cmd.WaitDelay = 2 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}

@@ -25,19 +25,31 @@ type provider struct {
 	*process
 	dir           string
 	port, tlsPort int
-	sippPort      int
 }
 
 // startProvider runs a kamailio; defines are switches of testdata/kamailio.cfg, as "SHA256".
 func startProvider(t *testing.T, defines ...string) *provider {
 	t.Helper()
-	p := &provider{dir: t.TempDir(), port: freePort(t), tlsPort: freePort(t), sippPort: freePort(t)}
+	return startProviderTo(t, freePort(t), defines...)
+}
+
+// startProviderTo is startProvider with the port that numbers beginning with 9 lead to.
+func startProviderTo(t *testing.T, calleePort int, defines ...string) *provider {
+	t.Helper()
+	p := &provider{dir: t.TempDir(), port: freePort(t), tlsPort: freePort(t)}
 	writeCertificate(t, p.dir)
-	copyFile(t, "testdata/kamailio.cfg", filepath.Join(p.dir, "kamailio.cfg"))
+	config, err := os.ReadFile("testdata/kamailio.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.ReplaceAll(config, []byte("@CALLEEPORT@"), []byte(strconv.Itoa(calleePort)))
+	if err := os.WriteFile(filepath.Join(p.dir, "kamailio.cfg"), config, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	args := []string{
 		"-DD", "-E", "-f", "kamailio.cfg", "-m", "64", "-M", "8", "-Y", p.dir, "-w", p.dir,
 		"-L", modules(t, "kamailio/modules/tm.so") + "/",
-		"-A", "PORT=" + strconv.Itoa(p.port), "-A", "TLSPORT=" + strconv.Itoa(p.tlsPort), "-A", "SIPPPORT=" + strconv.Itoa(p.sippPort),
+		"-A", "PORT=" + strconv.Itoa(p.port), "-A", "TLSPORT=" + strconv.Itoa(p.tlsPort),
 	}
 	for _, define := range defines {
 		args = append(args, "-A", define)

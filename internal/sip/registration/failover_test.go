@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http/httptest"
@@ -403,6 +404,8 @@ func TestWhatWentWrongIsExplained(t *testing.T) {
 		"a private authority":  {x509.UnknownAuthorityError{}, CauseTLS, "SIP_TLS_CA"},
 		"a name not in it":     {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "sip.example.org"}, CauseTLS, "SIP_TLS_SERVER_NAME"},
 		"an expired one":       {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, CauseTLS, "clock"},
+		"silence in TLS":       {fmt.Errorf("%w: %w", transport.ErrHandshake, context.DeadlineExceeded), CauseTLS, "5061"},
+		"a hang-up in TLS":     {fmt.Errorf("%w: %w", transport.ErrHandshake, io.EOF), CauseTLS, "SIP_TLS_CA"},
 		"a refused connection": {os.NewSyscallError("connect", syscall.ECONNREFUSED), CauseUnreachable, "port"},
 		"no route":             {os.NewSyscallError("connect", syscall.ENETUNREACH), CauseUnreachable, "network"},
 		"silence":              {os.ErrDeadlineExceeded, CauseUnreachable, "firewall"},

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -231,9 +232,9 @@ func explainTLS(f *failure, to transport.Target, err error) bool {
 		f.advice = "the certificate does not name " + to.ServerName + ": set SIP_TLS_SERVER_NAME to the name in it, if the provider says so"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		f.advice = "the certificate has expired or is not valid yet: check the clock of this host, else tell the provider"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, transport.ErrHandshake) && errors.Is(err, context.DeadlineExceeded):
 		f.advice = "the server does not speak TLS on this port: 5061 is usual for tls, 5060 for tcp"
-	case errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert):
+	case errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.Is(err, transport.ErrHandshake):
 		f.advice = "the certificates do not fit: check SIP_TLS_CA and SIP_TLS_SERVER_NAME, or ask the provider"
 	default:
 		return false

@@ -124,7 +124,16 @@ func (f *flow) dial(ctx context.Context) (net.Conn, error) {
 	if cfg.ServerName == "" && !cfg.InsecureSkipVerify {
 		cfg.ServerName = f.to.Addr.Addr().String()
 	}
-	return (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", f.to.Addr.String())
+	conn, err := d.DialContext(ctx, "tcp", f.to.Addr.String())
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	return secure, nil
 }
 
 // read hands on the messages of the stream in order.

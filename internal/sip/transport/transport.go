@@ -34,6 +34,8 @@ var (
 	ErrCongested = errors.New("the peer does not read: the queue of the connection is full")
 	// ErrDead says that the peer no longer answers keep-alive pings.
 	ErrDead = errors.New("no answer to a keep-alive ping")
+	// ErrHandshake says that a connection was opened on which TLS did not come about.
+	ErrHandshake = errors.New("tls handshake")
 	// ErrNetwork says that a Target names a network that does not exist.
 	ErrNetwork = errors.New("network is none of udp, tcp, tls")
 	// ErrClosed says that the transport has stopped.
