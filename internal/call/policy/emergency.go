@@ -40,21 +40,23 @@ func emergencyService() *Denied {
 // emergencyIn looks for an emergency number in every reading of the digits.
 func (p *plan) emergencyIn(text string) (string, bool) {
 	digits := strings.ReplaceAll(text, "+", "")
-	readings := []string{digits, strings.TrimLeft(digits, "0")}
-	if p.home.CallingCode == "1" || p.home.CallingCode == "44" {
-		readings = append(readings, strings.TrimPrefix(digits, "9")) // the usual prefix for an outside line
-	}
-	for _, reading := range readings {
+	for _, reading := range []string{digits, strings.TrimLeft(digits, "0")} {
 		if isEmergency(p.home.ISO, reading) {
 			return reading, true
+		}
+	}
+	if p.home.CallingCode == "1" || p.home.CallingCode == "44" {
+		// The usual prefix for an outside line, where the numbers of the country are known only.
+		if outside := strings.TrimPrefix(digits, "9"); outside == "112" || oneOf(emergency[p.home.ISO], outside) {
+			return outside, true
 		}
 	}
 	abroad, ok := p.international(text)
 	if !ok {
 		abroad = digits
 	}
-	// Four to six digits without such a sign are an extension: 1000 is not +1 000.
-	if ok || len(digits) > maxShort || strings.HasPrefix(digits, p.home.CallingCode) && p.home.CallingCode != "1" {
+	// Four to six digits without such a sign are an extension: 1000 is not +1 000, and 7112 not +7 112.
+	if ok || len(digits) > maxShort || strings.HasPrefix(digits, p.home.CallingCode) && len(p.home.CallingCode) > 1 {
 		if code, ok := behindCountry(abroad, ok); ok {
 			return code, true
 		}
@@ -125,17 +127,18 @@ func isGermanArea(area string) bool {
 	return false
 }
 
-// overlap finds short numbers that begin with a three-digit emergency number of
-// the country: some exchanges connect as soon as they have read the three digits.
+// overlapping are the numbers for which exchanges are known to connect as soon as
+// they have read the three digits. Others of a country, such as 100 or 123, may
+// begin an extension.
+const overlapping = "000 110 111 112 119 911 999"
+
+// overlap finds short numbers that begin with such a number of the country.
 func (p *plan) overlap(digits string) (string, bool) {
 	if len(digits) < 4 || len(digits) > maxShort || p.allow.short(digits) {
 		return "", false
 	}
 	lead := digits[:3]
-	if lead == "116" || lead == "118" { // helplines and directories, judged as such
-		return "", false
-	}
-	return lead, lead == "112" || oneOf(emergency[p.home.ISO], lead)
+	return lead, lead == "112" || oneOf(overlapping, lead) && oneOf(emergency[p.home.ISO], lead)
 }
 
 // isEmergency says whether digits are an emergency number everywhere or in the country.
