@@ -16,31 +16,33 @@ import (
 // TestNothingIsLeftAfterAllKindsOfLivesAndDeaths has calls and sockets come and go in every order, from
 // many goroutines. What it proves is said by the race detector, by goleak, and by Done.
 func TestNothingIsLeftAfterAllKindsOfLivesAndDeaths(t *testing.T) {
-	e, stop := runEngine(t, Config{Workers: 3, PingInterval: 5 * time.Millisecond, CloseTimeout: 50 * time.Millisecond, ListenQueue: 100 * time.Millisecond})
-	var conns []*Conn
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for seed := range 8 {
-		all.Go(func() {
-			rnd := rand.New(rand.NewPCG(uint64(seed), 1))
-			for range 12 {
-				c := liveOnce(t, e, rnd)
-				mu.Lock()
-				conns = append(conns, c...)
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	stop()
-	for _, c := range conns {
-		wantDone(t, c)
-	}
-	for i, w := range e.workers {
-		if len(w.conns) > 0 || len(w.medias) > 0 || w.wheel.count > 0 || w.load.Load() != 0 {
-			t.Errorf("worker %d keeps %d sockets, %d calls, %d ticking, load %d", i, len(w.conns), len(w.medias), w.wheel.count, w.load.Load())
+	eachWay(t, func(t *testing.T, fed bool) {
+		e, stop := runEngine(t, Config{Fed: fed, Workers: 3, PingInterval: 5 * time.Millisecond, CloseTimeout: 50 * time.Millisecond, ListenQueue: 100 * time.Millisecond})
+		var conns []*Conn
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for seed := range 8 {
+			all.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(seed), 1))
+				for range 12 {
+					c := liveOnce(t, e, rnd)
+					mu.Lock()
+					conns = append(conns, c...)
+					mu.Unlock()
+				}
+			})
 		}
-	}
+		all.Wait()
+		stop()
+		for _, c := range conns {
+			wantDone(t, c)
+		}
+		for i, w := range e.workers {
+			if len(w.conns) > 0 || len(w.medias) > 0 || w.wheel.count > 0 || w.placed.Load() != 0 {
+				t.Errorf("worker %d keeps %d sockets, %d calls, %d ticking, load %d", i, len(w.conns), len(w.medias), w.wheel.count, w.placed.Load())
+			}
+		}
+	})
 }
 
 // liveOnce is two calls with some sockets, and what can happen to them in any order.

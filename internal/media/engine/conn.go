@@ -60,12 +60,9 @@ type ConnConfig struct {
 type Conn struct {
 	engine  *Engine
 	cfg     ConnConfig
-	net     net.Conn
+	carrier carrier
 	out     *outbox
-	free    chan []byte   // empty buffers of the reader
-	stop    chan struct{} // closed when the reader must not wait any more
 	done    chan struct{}
-	running atomic.Int32 // reader and writer that have not ended
 	dropped atomic.Uint64
 
 	mu        sync.Mutex // guards the mailbox
@@ -91,11 +88,35 @@ type Conn struct {
 	deadline time.Time // of closing
 }
 
+// carrier moves the bytes of one WebSocket. All its methods are called on the home worker of the
+// Conn, and none blocks.
+type carrier interface {
+	// start begins to carry. What comes is given to Conn.received, or to Conn.post as connBytes.
+	start(w *worker)
+	// enter and exit are called when the Conn comes to another worker and leaves one, after start.
+	enter(w *worker)
+	exit(w *worker)
+	// push says that the outbox has something new.
+	push()
+	// stuck reports whether the client has taken nothing for too long; a carrier may
+	// also find that out itself.
+	stuck(now time.Time) bool
+	// stop lets go of the connection: Conn.finish is called, now or soon.
+	stop()
+	// close closes the connection, as part of Conn.finish or of an engine that has ended.
+	close()
+}
+
 func newConn(e *Engine, home *worker, nc net.Conn, cfg ConnConfig) *Conn {
 	c := &Conn{
-		engine: e, cfg: cfg, net: nc, home: home,
-		out:  newOutbox(int(e.cfg.ListenQueue / period)),
-		free: make(chan []byte, readBuffers), stop: make(chan struct{}), done: make(chan struct{}),
+		engine: e, cfg: cfg, home: home,
+		out: newOutbox(int(e.cfg.ListenQueue / period)), done: make(chan struct{}),
+	}
+	if home.poll != nil {
+		c.carrier = polledCarrier(c, nc)
+	}
+	if c.carrier == nil {
+		c.carrier = &fedCarrier{conn: c, net: nc}
 	}
 	c.frames = frameReader{handler: c, maxText: maxSpeakText}
 	if cfg.Role == Listen {
@@ -109,7 +130,7 @@ func newConn(e *Engine, home *worker, nc net.Conn, cfg ConnConfig) *Conn {
 func (c *Conn) begin(buffered []byte) {
 	c.post(connTask{kind: connBegin})
 	if len(buffered) > 0 {
-		c.post(connTask{kind: connBytes, own: true, buf: append([]byte(nil), buffered...)})
+		c.post(connTask{kind: connBytes, buf: append([]byte(nil), buffered...)})
 	}
 }
 

@@ -2,17 +2,24 @@
 //
 // An Engine has a few workers, one goroutine each. A worker owns the calls placed on it
 // completely - session, RTP socket, WebSockets after the handshake - so nothing of the sound is
-// locked. Everything reaches it through its inbox: the packets of RTP sockets and the bytes of
-// WebSockets, read by one goroutine each into recycled buffers, and the commands of Media and
-// Conn, which all return at once. What leaves for a WebSocket goes through a bounded queue to one
-// writing goroutine: a listener that reads too slowly loses its own oldest audio and delays nobody.
+// locked. Bytes reach it in two ways:
 //
-// Commands may come from any goroutine. A Media and a Conn each see theirs in the order in which
-// they were given. Run returns when its context has ended and every socket and goroutine is gone.
+//   - polled, on Linux: the worker has a thread of its own and an epoll set, and reads and writes RTP
+//     sockets and plain TCP connections itself, as raw descriptors (poll_linux.go, rtp_linux.go,
+//     polled_linux.go): no goroutine and no allocation per frame;
+//   - fed, for everything else: goroutines read and write, and post to the worker through its inbox
+//     (rtp_fed.go, fed.go).
 //
-// The bytes of a socket are taken apart on the worker (frames.go), and all that is known of
-// goroutines that read and write is in fed.go and rtp.go; a worker that polls raw descriptors
-// replaces those two and nothing else.
+// Sessions, frames (frames.go) and the life of a socket are the same in both. What leaves for a
+// WebSocket goes through a bounded queue: a listener that reads too slowly loses its own oldest
+// audio and delays nobody.
+//
+// Commands of Media and Conn may come from any goroutine, go through the inbox and return at once. A Media
+// and a Conn each see theirs in the order in which they were given, and no packet that was sent
+// after a command overtakes it. A call is placed on the worker that is measured to have the least
+// load; when all are busy or late, Open refuses rather than let running calls suffer.
+//
+// Run returns when its context has ended and every socket and goroutine is gone.
 package engine
 
 import (
@@ -34,6 +41,8 @@ import (
 var (
 	// ErrStopped: the engine was stopped.
 	ErrStopped = errors.New("the media engine has stopped")
+	// ErrOverloaded: one more call would make those that run suffer.
+	ErrOverloaded = errors.New("the media engine is overloaded")
 	// ErrNoPort: no RTP port of the range is free.
 	ErrNoPort = errors.New("no free rtp port")
 	// ErrSpeakerTaken: another socket speaks on this call.
@@ -62,6 +71,9 @@ type Config struct {
 	// ListenQueue is how much audio may wait for a listener that reads slowly, beside what the
 	// session kept for the first listener; 0 means 5 s.
 	ListenQueue time.Duration
+	// Fed has goroutines read and write every socket, as it is where the system has no epoll, instead
+	// of the workers themselves.
+	Fed bool
 	// TimeNow is the clock; nil means time.Now.
 	TimeNow func() time.Time
 	// Logger is required.
@@ -134,23 +146,21 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // Open binds an RTP port for a call and places the call on the least loaded worker. The call
-// stays silent until Media.Start. Errors: ErrNoPort, ErrStopped, or that of the system.
+// stays silent until Media.Start. Errors: ErrOverloaded, ErrNoPort, ErrStopped, or that of the system.
 func (e *Engine) Open(cfg MediaConfig) (*Media, error) {
-	w := e.workers[0]
-	for _, other := range e.workers[1:] {
-		if other.load.Load() < w.load.Load() {
-			w = other
-		}
+	w, err := e.place()
+	if err != nil {
+		return nil, err
 	}
-	socket, err := openRTP(e.cfg.Bind, e.cfg.Ports)
+	socket, err := w.openRTP(e.cfg.Bind, e.cfg.Ports)
 	if err != nil {
 		return nil, err
 	}
 	m := newMedia(w, socket, cfg)
-	w.load.Add(1)
+	w.placed.Add(1)
 	if !w.inbox.put(command(m.open)) {
-		w.load.Add(-1)
-		_ = socket.conn.Close()
+		w.placed.Add(-1)
+		socket.close()
 		return nil, ErrStopped
 	}
 	return m, nil
@@ -164,24 +174,4 @@ func (e *Engine) Adopt(nc net.Conn, buffered []byte, cfg ConnConfig) *Conn {
 	c := newConn(e, w, nc, cfg)
 	c.begin(buffered)
 	return c
-}
-
-// lateReport tells at most once a second that workers could not keep up.
-type lateReport struct {
-	mu    sync.Mutex
-	at    time.Time
-	total int
-}
-
-func (r *lateReport) report(now time.Time, log *slog.Logger, skipped int) {
-	r.mu.Lock()
-	r.total += skipped
-	total, due := r.total, now.Sub(r.at) >= time.Second
-	if due {
-		r.at, r.total = now, 0
-	}
-	r.mu.Unlock()
-	if due {
-		log.Warn("media worker was late: packets were skipped", "skipped_ticks", total)
-	}
 }

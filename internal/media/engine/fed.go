@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
-
-	"phonesocket/internal/media/session"
 )
 
 const (
@@ -20,45 +18,66 @@ const (
 	sendBuffer = 64 << 10
 )
 
-// startFed starts the goroutines that read and write the connection. They are waited for by w.
-func (c *Conn) startFed(w *worker) {
+// fedCarrier carries any net.Conn with two goroutines, one that reads and one that writes.
+type fedCarrier struct {
+	conn    *Conn
+	net     net.Conn
+	free    chan []byte   // empty buffers of the reader
+	halt    chan struct{} // closed when the goroutines must not wait any more
+	running atomic.Int32  // those that have not ended
+}
+
+// start starts the goroutines. They are waited for by w.
+func (f *fedCarrier) start(w *worker) {
+	f.free, f.halt = make(chan []byte, readBuffers), make(chan struct{})
 	size := speakBuffer
-	if c.cfg.Role == Listen {
+	if f.conn.cfg.Role == Listen {
 		size = listenBuffer
-		if tcp, ok := c.net.(*net.TCPConn); ok {
+		if tcp, ok := f.net.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer) // best effort: only memory and age of the audio depend on it
 		}
 	}
 	for range readBuffers {
-		c.free <- make([]byte, size)
+		f.free <- make([]byte, size)
 	}
-	c.running.Store(2)
-	w.sockets.Go(c.readLoop)
-	w.sockets.Go(c.writeLoop)
+	f.running.Store(2)
+	w.sockets.Go(f.readLoop)
+	w.sockets.Go(f.writeLoop)
 }
 
-// stopFed has both goroutines end soon. It does not wait.
-func (c *Conn) stopFed() {
-	c.out.kill()
-	close(c.stop)                          // before the deadline: see writeLoop
-	_ = c.net.SetDeadline(time.Unix(1, 0)) // a closed connection does not mind
+func (f *fedCarrier) enter(*worker) {}
+func (f *fedCarrier) exit(*worker)  {}
+
+// push does nothing: the outbox wakes the writer by itself.
+func (f *fedCarrier) push() {}
+
+// stuck is false: a write has its own deadline.
+func (f *fedCarrier) stuck(time.Time) bool { return false }
+
+// stop has both goroutines see a deadline in the past and end soon. Closing is left to them,
+// because it can block.
+func (f *fedCarrier) stop() {
+	close(f.halt)                          // before the deadline: see writeLoop
+	_ = f.net.SetDeadline(time.Unix(1, 0)) // a closed connection does not mind
 }
+
+func (f *fedCarrier) close() { f.net.Close() }
 
 // readLoop hands what the client sends to the worker until the connection ends.
-func (c *Conn) readLoop() {
-	defer c.fedEnded()
+func (f *fedCarrier) readLoop() {
+	defer f.ended()
 	for {
 		var buf []byte
 		select {
-		case buf = <-c.free:
-		case <-c.stop:
+		case buf = <-f.free:
+		case <-f.halt:
 			return
 		}
-		n, err := c.net.Read(buf)
+		n, err := f.net.Read(buf)
 		if n > 0 {
-			c.post(connTask{kind: connBytes, buf: buf[:n]})
+			f.conn.post(connTask{kind: connBytes, buf: buf[:n], back: f.free})
 		} else {
-			c.free <- buf
+			f.free <- buf
 		}
 		if err != nil {
 			return
@@ -67,58 +86,43 @@ func (c *Conn) readLoop() {
 }
 
 // writeLoop writes what is queued until the connection ends.
-func (c *Conn) writeLoop() {
-	defer c.fedEnded()
+func (f *fedCarrier) writeLoop() {
+	defer f.ended()
 	var scratch [maxControl + 2]byte
-	var text []byte
 	var deadline time.Time
+	cfg := &f.conn.engine.cfg
 	for {
-		f, dropped, ok := c.out.next(scratch[:], c.engine.cfg.TimeNow)
+		out, dropped, ok := f.conn.out.next(scratch[:], cfg.TimeNow)
 		if !ok {
 			return
 		}
-		if f.kind == outTell {
-			text = c.droppedText(text[:0], dropped)
-			f.buf = text
+		if out.kind == outTell {
+			out.buf = f.conn.droppedText(dropped)
 		}
 		// The deadline is moved only now and then: it costs as much as a small write.
-		limit := c.engine.cfg.WriteTimeout
-		if now := c.engine.cfg.TimeNow(); deadline.Sub(now) < limit*3/4 {
-			deadline = now.Add(limit)
-			if c.net.SetWriteDeadline(deadline) != nil {
+		if now := cfg.TimeNow(); deadline.Sub(now) < cfg.WriteTimeout*3/4 {
+			deadline = now.Add(cfg.WriteTimeout)
+			if f.net.SetWriteDeadline(deadline) != nil {
 				return
 			}
 			select {
-			case <-c.stop: // stopFed may have been before: its deadline must win
+			case <-f.halt: // stop may have been before: its deadline must win
 				return
 			default:
 			}
 		}
-		if _, err := c.net.Write(f.buf); err != nil {
+		if _, err := f.net.Write(out.buf); err != nil {
 			return
 		}
-		c.out.recycle(f)
+		f.conn.out.recycle(out)
 	}
 }
 
-// droppedText appends the text frame that tells of dropped audio, or nothing when the dialect has none.
-func (c *Conn) droppedText(dst []byte, frames uint64) []byte {
-	ms := int64(frames) * session.FrameMS
-	text, ok := c.cfg.Dialect.AppendEvent(nil, session.Event{
-		Kind: session.KindError, Code: CodeDropped, DiscardedMS: ms,
-		Message: fmt.Sprintf("%d ms of audio were lost because this socket is read too slowly", ms),
-	})
-	if !ok {
-		return dst
-	}
-	return appendText(dst, text)
-}
-
-// fedEnded runs at the end of each of the two goroutines: the first has the worker let go
+// ended runs at the end of each of the two goroutines: the first has the worker let go
 // of the socket, which ends the second, and that one closes the connection.
-func (c *Conn) fedEnded() {
-	c.post(connTask{kind: connBroken})
-	if c.running.Add(-1) == 0 {
-		c.finish()
+func (f *fedCarrier) ended() {
+	f.conn.post(connTask{kind: connBroken})
+	if f.running.Add(-1) == 0 {
+		f.conn.finish()
 	}
 }

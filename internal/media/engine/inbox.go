@@ -20,31 +20,37 @@ func (f command) run(w *worker, now time.Time) { f(w, now) }
 // inbox is the one way into a worker. Its length is bounded by what may post: an RTP
 // socket and a WebSocket are each in it at most once, commands are a few per call.
 type inbox struct {
+	wake func() // rouses the worker; called with the lock held, and only while it dozes
+
 	mu     sync.Mutex
 	tasks  []task
+	dozing bool // the worker sleeps, or is about to
 	closed bool
-	wake   chan struct{} // capacity 1: a token says that tasks wait
-}
-
-func newInbox() *inbox {
-	return &inbox{wake: make(chan struct{}, 1)}
 }
 
 // put hands over t and never blocks. It reports false when the worker has ended and
 // t will not run: what t carried is still the caller's to release.
 func (b *inbox) put(t task) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed {
-		b.mu.Unlock()
 		return false
 	}
 	b.tasks = append(b.tasks, t)
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default: // a token is already there
+	if b.dozing {
+		b.dozing = false
+		b.wake() // under the lock, so that it never comes after shut
 	}
 	return true
+}
+
+// doze says that the worker is going to sleep and must be woken for the next task. It
+// reports false when there is one already.
+func (b *inbox) doze() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dozing = len(b.tasks) == 0
+	return b.dozing
 }
 
 // take returns everything that waits and leaves the empty slice spare in its place,
@@ -52,6 +58,7 @@ func (b *inbox) put(t task) bool {
 func (b *inbox) take(spare []task) []task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.dozing = false
 	full := b.tasks
 	b.tasks = spare[:0]
 	return full
@@ -61,7 +68,7 @@ func (b *inbox) take(spare []task) []task {
 func (b *inbox) shut() []task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
+	b.closed, b.dozing = true, false
 	rest := b.tasks
 	b.tasks = nil
 	return rest

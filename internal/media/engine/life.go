@@ -31,7 +31,7 @@ func closeRefused() *violation {
 	return &violation{code: ws.StatusInternalServerError, reason: "the call could not take this socket"}
 }
 
-// open starts the goroutines of the socket.
+// open begins to carry.
 func (c *Conn) open(w *worker, now time.Time) {
 	if w.ending {
 		c.state = connGone
@@ -41,21 +41,19 @@ func (c *Conn) open(w *worker, now time.Time) {
 		return
 	}
 	c.state, c.heard, c.pinged = connOpen, now, now
-	c.startFed(w)
+	c.carrier.start(w)
 }
 
-// read takes the bytes of the client apart and gives the buffer back to the reader.
-func (c *Conn) read(now time.Time, t connTask) {
-	if c.state == connOpen || c.state == connClosing {
-		c.heard, c.now = now, now
-		if bad := c.frames.feed(t.buf); bad != nil {
-			c.beginClose(now, bad)
-			// Nothing that comes now can be understood, an answer to the close frame neither.
-			c.closeBy(now.Add(min(shortLinger, c.engine.cfg.CloseTimeout)))
-		}
+// received takes the bytes of the client apart, and overwrites them.
+func (c *Conn) received(now time.Time, data []byte) {
+	if c.state != connOpen && c.state != connClosing {
+		return
 	}
-	if !t.own {
-		c.free <- t.buf[:cap(t.buf)] // never waits: the channel has room for all buffers of this reader
+	c.heard, c.now = now, now
+	if bad := c.frames.feed(data); bad != nil {
+		c.beginClose(now, bad)
+		// Nothing that comes now can be understood, an answer to the close frame neither.
+		c.closeBy(now.Add(min(shortLinger, c.engine.cfg.CloseTimeout)))
 	}
 }
 
@@ -72,6 +70,7 @@ func (c *Conn) beginClose(now time.Time, why *violation) {
 	}
 	c.closeBy(now.Add(linger))
 	c.out.close(why.code, why.reason)
+	c.carrier.push()
 }
 
 // closeBy has the connection dropped at this time at the latest.
@@ -82,8 +81,7 @@ func (c *Conn) closeBy(deadline time.Time) {
 	}
 }
 
-// drop lets go of the socket at once. The goroutines see the deadline in the past and end;
-// closing is left to them, because it can block.
+// drop lets go of the socket at once.
 func (c *Conn) drop(now time.Time) {
 	if c.state != connOpen && c.state != connClosing {
 		return
@@ -92,7 +90,8 @@ func (c *Conn) drop(now time.Time) {
 	c.state = connGone
 	c.cfg.Seat.Release()
 	delete(c.at.conns, c)
-	c.stopFed()
+	c.out.kill()
+	c.carrier.stop()
 }
 
 // check is called now and then: it pings, and gives up what is dead.
@@ -109,11 +108,15 @@ func (c *Conn) check(now time.Time) {
 	case c.drowned:
 		c.engine.log.Info("websocket given up: it asks but does not read")
 		c.drop(now)
+	case c.carrier.stuck(now):
+		c.engine.log.Info("websocket given up: it takes nothing")
+		c.drop(now)
 	case now.Sub(c.heard) >= cfg.PongTimeout:
 		c.engine.log.Info("websocket given up: no sign of life", "silent_ms", now.Sub(c.heard).Milliseconds())
 		c.drop(now)
 	case now.Sub(c.pinged) >= cfg.PingInterval:
 		c.pinged = now
 		c.out.ping()
+		c.carrier.push()
 	}
 }

@@ -9,7 +9,7 @@ const (
 	connAttach
 	connDetach
 	connClose
-	connBroken // the reader or the writer has ended
+	connBroken // reading or writing has ended
 )
 
 // maxEndWait bounds how long a socket waits for the end of its call before it goes to the next.
@@ -17,8 +17,8 @@ const maxEndWait = time.Second
 
 type connTask struct {
 	kind   uint8
-	own    bool // buf came from outside and does not go back to the reader
 	buf    []byte
+	back   chan<- []byte // where buf goes when it was read; nil when it came from outside
 	media  *Media
 	seat   *Seat
 	reason *violation
@@ -79,9 +79,9 @@ func (c *Conn) abandon() {
 	}
 }
 
-// finish closes the connection; by then neither the reader nor the writer runs.
+// finish closes the connection; by then nothing reads or writes.
 func (c *Conn) finish() {
-	c.net.Close()
+	c.carrier.close()
 	close(c.done)
 	if c.cfg.OnDone != nil {
 		c.cfg.OnDone(c)
@@ -94,6 +94,9 @@ func (c *Conn) run(w *worker, now time.Time) {
 	if c.at != w && c.state != connGone {
 		c.at = w
 		w.admit(c, now)
+		if c.state != connNew {
+			c.carrier.enter(w)
+		}
 	}
 	for {
 		t, ok := c.take()
@@ -112,7 +115,10 @@ func (c *Conn) do(w *worker, now time.Time, t connTask) {
 	case connBegin:
 		c.open(w, now)
 	case connBytes:
-		c.read(now, t)
+		c.received(now, t.buf)
+		if t.back != nil {
+			t.back <- t.buf[:cap(t.buf)] // never waits: the channel has room for all buffers of this reader
+		}
 	case connAttach:
 		c.attach(now, t)
 	case connDetach:
@@ -132,6 +138,7 @@ func (c *Conn) move(from *worker, t connTask) bool {
 	}
 	c.leave(from.engine.cfg.TimeNow())
 	delete(from.conns, c)
+	c.carrier.exit(from)
 	c.putBack(to, t)
 	if to.inbox.put(c) {
 		return true
@@ -174,4 +181,11 @@ func (c *Conn) waitForEnd(w *worker, t connTask) bool {
 	}
 	c.take() // the worker is ending: go on at once
 	return false
+}
+
+// pending reports whether tasks wait.
+func (c *Conn) pending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.mailbox) > 0
 }

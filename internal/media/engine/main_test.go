@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,6 +51,18 @@ func (testDialect) Parse(to Commands, message []byte) error {
 func (testDialect) AppendEvent(dst []byte, e session.Event) ([]byte, bool) {
 	b, err := json.Marshal(testText{Type: e.Kind.String(), Name: e.Name, Code: e.Code, Call: e.Call, Discarded: e.DiscardedMS})
 	return append(dst, b...), err == nil
+}
+
+// eachWay runs a test with sockets that the workers poll, and with sockets that goroutines feed.
+func eachWay(t *testing.T, test func(t *testing.T, fed bool)) {
+	t.Helper()
+	t.Run("polled", func(t *testing.T) {
+		if runtime.GOOS != "linux" {
+			t.Skip("there is no poller here")
+		}
+		test(t, false)
+	})
+	t.Run("fed", func(t *testing.T) { test(t, true) })
 }
 
 // startEngine runs an engine until the test ends.

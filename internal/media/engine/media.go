@@ -64,7 +64,7 @@ type Fact struct {
 // any goroutine; the commands return at once and are carried out in the order in which they were given.
 type Media struct {
 	worker  *worker
-	rtp     *rtpSocket
+	rtp     rtpSocket
 	onEvent func(Fact)
 	seat    atomic.Pointer[Seat]
 	ended   atomic.Bool
@@ -98,7 +98,7 @@ type Stats struct {
 	Speakers int `json:"speakers"`
 }
 
-func newMedia(w *worker, socket *rtpSocket, cfg MediaConfig) *Media {
+func newMedia(w *worker, socket rtpSocket, cfg MediaConfig) *Media {
 	m := &Media{worker: w, rtp: socket, onEvent: cfg.OnEvent, conns: map[*Conn]struct{}{}}
 	cfg.Session.Port = socket
 	cfg.Session.Facts = func(f session.Fact) {
@@ -126,7 +126,7 @@ func factKind(k session.FactKind) (FactKind, bool) {
 }
 
 // Addr is the local address of the RTP socket; its IP is unspecified when the engine is bound to all addresses.
-func (m *Media) Addr() netip.AddrPort { return m.rtp.addr }
+func (m *Media) Addr() netip.AddrPort { return m.rtp.addr() }
 
 // Start tells where RTP goes and in which codec: for early media, the answer and every later change.
 func (m *Media) Start(r sdp.Remote) {
@@ -136,6 +136,7 @@ func (m *Media) Start(r sdp.Remote) {
 			m.worker.wheel.add(now, m)
 		}
 		m.session.Start(now, r)
+		m.rtp.follow(now)
 	})
 }
 
@@ -166,6 +167,7 @@ func (m *Media) Stats(ctx context.Context) (Stats, error) {
 	reply := make(chan session.Stats, 1)
 	ask := command(func(_ *worker, now time.Time) {
 		if !m.shutDown {
+			m.rtp.tally()
 			reply <- m.session.Stats(now)
 			return
 		}
@@ -186,10 +188,8 @@ func (m *Media) Stats(ctx context.Context) (Stats, error) {
 }
 
 func (m *Media) stats(s session.Stats) Stats {
-	all := Stats{
-		Stats: s, ListenDroppedMS: int64(m.missed.Load()) * session.FrameMS,
-		RTPPacketsOverrun: m.rtp.dropped.Load(), RTPSendErrors: m.rtp.failed.Load(),
-	}
+	all := Stats{Stats: s, ListenDroppedMS: int64(m.missed.Load()) * session.FrameMS}
+	all.RTPPacketsOverrun, all.RTPSendErrors = m.rtp.count()
 	if m.seat.Load() != nil {
 		all.Speakers = 1
 	}
@@ -229,11 +229,14 @@ func (m *Media) open(w *worker, now time.Time) {
 		m.shut(now)
 		return
 	}
-	w.sockets.Go(m.readRTP)
+	m.rtp.start(m)
 }
 
 // tick is what the wheel calls every 20 ms.
-func (m *Media) tick(now time.Time) { m.session.Tick(now) }
+func (m *Media) tick(now time.Time) {
+	m.rtp.follow(now)
+	m.session.Tick(now)
+}
 
 // finish carries out End.
 func (m *Media) finish(now time.Time, end session.End) {
@@ -270,9 +273,9 @@ func (m *Media) shut(now time.Time) {
 	last := m.session.Stats(now)
 	m.final.Store(&last)
 	m.shutDown = true
-	m.worker.sockets.Go(func() { _ = m.rtp.conn.Close() }) // it waits for the reader, which a worker must not
+	m.rtp.stop(m.worker)
 	delete(m.worker.medias, m)
-	m.worker.load.Add(-1)
+	m.worker.placed.Add(-1)
 }
 
 // tell hands a fact to the call.

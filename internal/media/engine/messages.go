@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/gobwas/ws"
 
@@ -24,6 +25,7 @@ func (l *listener) Audio(frame []byte) {
 			c.media.missed.Add(dropped)
 		}
 	}
+	c.carrier.push()
 }
 
 // Event tells the client.
@@ -66,7 +68,10 @@ func (c *Conn) text(message []byte) {
 	c.event(e)
 }
 
-func (c *Conn) ping(payload []byte) { c.out.answerPing(payload) }
+func (c *Conn) ping(payload []byte) {
+	c.out.answerPing(payload)
+	c.carrier.push()
+}
 
 // pong needs nothing more: that bytes came is the sign of life.
 func (c *Conn) pong([]byte) {}
@@ -82,6 +87,7 @@ func (c *Conn) closed(code ws.StatusCode, _ []byte) {
 		c.closeBy(c.now.Add(c.engine.cfg.CloseTimeout))
 	}
 	c.out.answerClose(code)
+	c.carrier.push()
 }
 
 // wrongSocket tells a client, at most once a second, that it uses the wrong port.
@@ -153,4 +159,18 @@ func (c *Conn) event(e session.Event) {
 	if _, ok := c.out.put(outText, text); !ok {
 		c.drowned = true
 	}
+	c.carrier.push()
+}
+
+// droppedText returns the text frame that tells of dropped audio, or nothing when the dialect has none.
+func (c *Conn) droppedText(frames uint64) []byte {
+	ms := int64(frames) * session.FrameMS
+	text, ok := c.cfg.Dialect.AppendEvent(nil, session.Event{
+		Kind: session.KindError, Code: CodeDropped, DiscardedMS: ms,
+		Message: fmt.Sprintf("%d ms of audio were lost because this socket is read too slowly", ms),
+	})
+	if !ok {
+		return nil
+	}
+	return appendText(nil, text)
 }

@@ -33,8 +33,8 @@ type outFrame struct {
 	kind uint8
 }
 
-// outbox is the bounded queue between a worker and the writer of one WebSocket. The
-// worker puts and never waits; when audio is over the limit the oldest goes and is counted.
+// outbox is the bounded queue in front of one WebSocket: between a worker and the goroutine that writes,
+// or between a worker and what the system takes at once. The worker puts and never waits; when audio is over the limit the oldest goes and is counted.
 type outbox struct {
 	mu    sync.Mutex
 	ready sync.Cond
@@ -146,41 +146,64 @@ func (o *outbox) answerPing(payload []byte) {
 	o.ready.Signal()
 }
 
-// next waits for something to write and returns it; control frames are built in scratch.
-// For outTell, dropped is the number of frames to speak of. It returns false when the connection is to end.
+// next waits for something to write and returns it, as take does. It returns false when the connection is to end.
 func (o *outbox) next(scratch []byte, clock func() time.Time) (f outFrame, dropped uint64, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
-		switch {
-		case o.dead || o.sent && o.final:
-			return f, 0, false
-		case o.sent:
-			// "After sending a control frame indicating the connection should be closed, a peer
-			// does not send any further data". RFC 6455 section 1.4.
-		case o.pongDue:
-			o.pongDue = false
-			b := appendHeader(scratch[:0], ws.OpPong, o.pongLen)
-			return outFrame{buf: append(b, o.pong[:o.pongLen]...), kind: outPong}, 0, true
-		case o.pingDue:
-			o.pingDue = false
-			return outFrame{buf: appendHeader(scratch[:0], ws.OpPing, 0), kind: outPing}, 0, true
-		case o.count > 0:
-			if o.untold > 0 && o.ring[o.first].kind != outKept {
-				if now := clock(); now.Sub(o.toldAt) >= tellEvery {
-					n := o.untold
-					o.untold, o.toldAt = 0, now
-					return outFrame{kind: outTell}, n, true
-				}
-			}
-			f := o.pop()
-			if f.kind == outClose {
-				o.sent = true
-			}
-			return f, 0, true
+		f, dropped, state := o.head(scratch, clock)
+		if state != outNothing {
+			return f, dropped, state == outReady
 		}
 		o.ready.Wait()
 	}
+}
+
+// What take found.
+const (
+	outNothing = iota
+	outReady
+	outEnd // the connection is to end
+)
+
+// take returns what is to be written next, without waiting; control frames are built in scratch.
+// For outTell, dropped is the number of frames to speak of.
+func (o *outbox) take(scratch []byte, clock func() time.Time) (f outFrame, dropped uint64, state int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.head(scratch, clock)
+}
+
+func (o *outbox) head(scratch []byte, clock func() time.Time) (f outFrame, dropped uint64, state int) {
+	switch {
+	case o.dead || o.sent && o.final:
+		return f, 0, outEnd
+	case o.sent:
+		// "After sending a control frame indicating the connection should be closed, a peer
+		// does not send any further data". RFC 6455 section 1.4.
+		return f, 0, outNothing
+	case o.pongDue:
+		o.pongDue = false
+		b := appendHeader(scratch[:0], ws.OpPong, o.pongLen)
+		return outFrame{buf: append(b, o.pong[:o.pongLen]...), kind: outPong}, 0, outReady
+	case o.pingDue:
+		o.pingDue = false
+		return outFrame{buf: appendHeader(scratch[:0], ws.OpPing, 0), kind: outPing}, 0, outReady
+	case o.count == 0:
+		return f, 0, outNothing
+	}
+	if o.untold > 0 && o.ring[o.first].kind != outKept {
+		if now := clock(); now.Sub(o.toldAt) >= tellEvery {
+			n := o.untold
+			o.untold, o.toldAt = 0, now
+			return outFrame{kind: outTell}, n, outReady
+		}
+	}
+	f = o.pop()
+	if f.kind == outClose {
+		o.sent = true
+	}
+	return f, 0, outReady
 }
 
 // recycle takes back the buffer of a written frame.

@@ -122,16 +122,16 @@ func TestAWorkerWithoutCallsAndSocketsSetsNoTimer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := e.workers[0]
-	if got := w.untilNext(testEpoch, time.Time{}); got != time.Hour {
-		t.Errorf("an idle worker sleeps %v, want an hour", got)
+	if at, ok := w.next(); ok {
+		t.Errorf("an idle worker wakes at %v, want never", at)
 	}
 	m := &Media{}
 	w.wheel.add(testEpoch, m)
-	if got := w.untilNext(testEpoch, time.Time{}); got > period {
-		t.Errorf("a worker with a call sleeps %v, want a period at most", got)
+	if at, ok := w.next(); !ok || at.Sub(testEpoch) > period {
+		t.Errorf("a worker with a call wakes at %v (%v), want within a period", at, ok)
 	}
 	w.wheel.remove(m)
-	if got := w.untilNext(testEpoch, time.Time{}); got != time.Hour {
-		t.Errorf("after its last call a worker sleeps %v, want an hour", got)
+	if at, ok := w.next(); ok {
+		t.Errorf("after its last call a worker wakes at %v, want never", at)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// lookAfter is how many tasks a worker does before it looks at the clock again, so that
-// a flood of tasks cannot delay the packets that are due.
+// lookAfter is how many tasks or events a worker serves before it looks at the clock again, so
+// that a flood of them cannot delay the packets that are due.
 const lookAfter = 16
 
 // worker owns calls and sockets completely: everything of them is touched by the goroutine
@@ -16,7 +16,10 @@ const lookAfter = 16
 type worker struct {
 	engine  *Engine
 	inbox   *inbox
-	load    atomic.Int64 // calls placed here, read by Open to find the least loaded worker
+	rest    rest
+	poll    *poller // rest, when it is one; nil when all sockets are fed
+	meter   meter
+	placed  atomic.Int64 // calls placed here
 	packets packetPool
 	sockets sync.WaitGroup // readers and writers of its sockets
 
@@ -26,44 +29,51 @@ type worker struct {
 	conns   map[*Conn]struct{}
 	checkAt time.Time // when the WebSockets are looked after next; meaningless without any
 	ending  bool
+	giveUp  time.Time // when waiting for the goodbyes of the peers ends
 }
 
 func newWorker(e *Engine) *worker {
-	return &worker{
-		engine: e, inbox: newInbox(), packets: make(packetPool, 256), wheel: newWheel(e.cfg.TimeNow()),
+	w := &worker{
+		engine: e, packets: make(packetPool, 256), wheel: newWheel(e.cfg.TimeNow()),
 		medias: map[*Media]struct{}{}, conns: map[*Conn]struct{}{},
 	}
+	w.meter.above, w.meter.below = drainAbove, drainBelow
+	w.rest = newChannelRest()
+	if !e.cfg.Fed {
+		if p, err := newPoller(e.cfg.TimeNow()); err == nil {
+			w.rest, w.poll = p, p
+		} else {
+			e.log.Debug("sockets are read by goroutines", "reason", err)
+		}
+	}
+	w.inbox = &inbox{wake: w.rest.wake}
+	return w
 }
 
 // run is the loop of the worker. When ctx ends it says goodbye to its sockets, waits for
 // them for a bounded time, closes what is left, and returns when all its goroutines have ended.
 func (w *worker) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	stop := context.AfterFunc(ctx, func() { w.inbox.put(command(goodbye)) })
+	defer stop()
+	if w.poll != nil {
+		w.poll.pin()
+	}
+	w.meter.wakes(w.engine.cfg.TimeNow())
 	var batch []task
-	var giveUp time.Time
-	stop := ctx.Done()
 	for {
 		now := w.engine.cfg.TimeNow()
 		w.onTime(now)
-		if w.ending && (len(w.conns) == 0 || !now.Before(giveUp)) {
+		if w.ending && (len(w.conns) == 0 || !now.Before(w.giveUp)) {
 			break
 		}
 		batch = w.inbox.take(batch)
-		if len(batch) > 0 {
-			w.work(batch, now)
-			clear(batch)
-			continue
-		}
-		timer.Reset(w.untilNext(now, giveUp))
-		select {
-		case <-w.inbox.wake:
-		case <-timer.C:
-		case <-stop:
-			stop = nil
-			giveUp = w.engine.cfg.TimeNow().Add(min(w.engine.cfg.CloseTimeout, shortLinger))
-			w.goodbye(w.engine.cfg.TimeNow())
-		}
+		w.work(batch, now)
+		hurry := len(batch) > 0
+		clear(batch)
+		hurry = w.rest.serve(w) || hurry
+		until, timed := w.next()
+		w.meter.measure(now, w.wheel.count, !timed && !hurry)
+		w.rest.wait(w, until, hurry)
 	}
 	w.end()
 }
@@ -82,6 +92,8 @@ func (w *worker) work(batch []task, now time.Time) {
 // onTime does what the clock asks for.
 func (w *worker) onTime(now time.Time) {
 	if skipped := w.wheel.advance(now, (*Media).tick); skipped > 0 {
+		w.meter.late += skipped
+		w.meter.skipped.Add(uint64(skipped))
 		w.engine.late.report(now, w.engine.log, skipped)
 	}
 	if len(w.conns) > 0 && !now.Before(w.checkAt) {
@@ -92,25 +104,30 @@ func (w *worker) onTime(now time.Time) {
 	}
 }
 
-// untilNext returns how long the worker may sleep. Without calls and sockets that is for
-// ever: the timer then only fires once an hour, which costs nothing.
-func (w *worker) untilNext(now, giveUp time.Time) time.Duration {
-	wait := time.Hour
-	if at, ok := w.wheel.next(); ok {
-		wait = min(wait, at.Sub(now))
+// next returns when the clock will ask for something, and false when it never will: without
+// calls and sockets a worker sets no timer at all.
+func (w *worker) next() (at time.Time, ok bool) {
+	earliest := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	if t, ticks := w.wheel.next(); ticks {
+		earliest(t)
 	}
 	if len(w.conns) > 0 {
-		wait = min(wait, w.checkAt.Sub(now))
+		earliest(w.checkAt)
 	}
 	if w.ending {
-		wait = min(wait, giveUp.Sub(now))
+		earliest(w.giveUp)
 	}
-	return max(wait, 0)
+	return at, ok
 }
 
 // goodbye ends the calls and tells the sockets that the program goes away.
-func (w *worker) goodbye(now time.Time) {
+func goodbye(w *worker, now time.Time) {
 	w.ending = true
+	w.giveUp = now.Add(min(w.engine.cfg.CloseTimeout, shortLinger))
 	for c := range w.conns {
 		c.beginClose(now, closeShutdown())
 	}
@@ -134,6 +151,7 @@ func (w *worker) end() {
 		c.drop(now)
 	}
 	w.sockets.Wait()
+	w.rest.close()
 }
 
 // admit makes w the owner of c.
