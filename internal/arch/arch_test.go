@@ -78,7 +78,7 @@ var owners = map[string][]string{
 	"github.com/danielgtaylor/huma":       {"front/api"},
 	"github.com/caarlos0/env":             {"config"},
 	"golang.org/x/sys":                    {"media/engine", "sip/transport"},
-	"net/http/pprof":                      {},
+	"net/http/pprof":                      {"gateway"},
 	"text/template":                       {},
 	"html/template":                       {},
 	"github.com/prometheus/client_golang": {},

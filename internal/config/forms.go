@@ -23,6 +23,7 @@ var forms = map[string]func(v variable, value string) (string, error){
 	"host":     readHost,
 	"server":   readServer,
 	"bind":     readBind,
+	"loopback": readLoopback,
 	"ip":       readIP,
 	"port":     readPort,
 	"ports":    readPorts,
@@ -95,6 +96,18 @@ func readBind(_ variable, value string) (string, error) {
 		return "", errors.New("is not an IP address with a port")
 	}
 	return bind.String(), nil
+}
+
+// readLoopback accepts an address with a port that only this host can reach.
+func readLoopback(_ variable, value string) (string, error) {
+	at, err := netip.ParseAddrPort(strings.Replace(value, "localhost:", "127.0.0.1:", 1))
+	switch {
+	case err != nil:
+		return "", errors.New("is not an IP address with a port")
+	case !at.Addr().IsLoopback():
+		return "", errors.New("can be reached from other hosts, which must not see profiles")
+	}
+	return at.String(), nil
 }
 
 func readIP(_ variable, value string) (string, error) {

@@ -60,8 +60,8 @@ func TestEveryVariableIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 41 {
-		t.Errorf("%d variables were found, want 41", len(seen))
+	if len(seen) != 42 {
+		t.Errorf("%d variables were found, want 42", len(seen))
 	}
 }
 

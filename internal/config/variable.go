@@ -76,6 +76,8 @@ func (v variable) expected() string {
 		return "first and last port, such as " + v.example
 	case "bind":
 		return "an IP address with a port, such as " + v.example
+	case "loopback":
+		return "a loopback address with a port, such as " + v.example
 	case "ip":
 		return "an IP address, such as " + v.example
 	case "host":

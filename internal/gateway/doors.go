@@ -61,3 +61,20 @@ func (d *door) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// openDebug binds the port for profiles, if there is to be one.
+func (g *Gateway) openDebug(ctx context.Context) error {
+	if !g.cfg.Run.DebugListen.IsValid() {
+		return nil
+	}
+	handler, err := debugHandler()
+	if err != nil {
+		return err
+	}
+	g.debug, err = openDoor(ctx, "debug", "DEBUG_LISTEN", g.cfg.Run.DebugListen.String(), g.log)
+	if err != nil {
+		return err
+	}
+	g.debug.server.Handler = handler
+	return nil
+}

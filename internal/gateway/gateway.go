@@ -31,6 +31,7 @@ type Gateway struct {
 	stream *stream.Server
 
 	api, speak, listen *door
+	debug              *door // nil without DEBUG_LISTEN
 }
 
 // Addresses are where a gateway can be reached.
@@ -71,6 +72,9 @@ func (g *Gateway) open(ctx context.Context, userAgent string) error {
 			return err
 		}
 	}
+	if err := g.openDebug(ctx); err != nil {
+		return err
+	}
 	g.sip, err = newSignalling(g.cfg, userAgent, g.log)
 	return err
 }
@@ -78,7 +82,7 @@ func (g *Gateway) open(ctx context.Context, userAgent string) error {
 // close gives back what open took; it is for gateways that never ran.
 func (g *Gateway) close(ctx context.Context) error {
 	var errs []error
-	for _, d := range []*door{g.api, g.speak, g.listen} {
+	for _, d := range []*door{g.api, g.speak, g.listen, g.debug} {
 		if d != nil {
 			errs = append(errs, d.listener.Close())
 		}
@@ -149,7 +153,11 @@ func (g *Gateway) buildCalls() error {
 
 // ports returns what is bound beside the sound: no description may send RTP there.
 func (g *Gateway) ports() []uint16 {
-	return []uint16{g.api.address().Port(), g.speak.address().Port(), g.listen.address().Port(), g.sip.transport.Bound().Port()}
+	ports := []uint16{g.api.address().Port(), g.speak.address().Port(), g.listen.address().Port(), g.sip.transport.Bound().Port()}
+	if g.debug != nil {
+		ports = append(ports, g.debug.address().Port())
+	}
+	return ports
 }
 
 // limit turns a setting, where zero means nothing, into a limit, where zero means the default.
@@ -183,6 +191,9 @@ func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
 		p.start(life, "REST port", g.api.run),
 		p.start(life, "speak port", g.speak.run),
 		p.start(life, "listen port", g.listen.run),
+	}
+	if g.debug != nil {
+		doors = append(doors, p.start(life, "debug port", g.debug.run))
 	}
 	g.greet()
 	lease := p.start(life, "registration", g.sip.registration.Run)
