@@ -77,7 +77,7 @@ type load struct {
 	pacing   *histogram
 	gaps     int64 // RTP sequence numbers that were skipped
 	blocked  int64 // frames that a socket did not take
-	lateness int64 // of the worst wake-up while counting
+	lateness int64 // of the worst wake-up before and while counting
 
 	before, after marks
 }
@@ -198,7 +198,7 @@ func (l *load) run(ctx context.Context, core int, warm, count time.Duration) err
 				return ctx.Err()
 			}
 		}
-		if l.counting {
+		if t < closes { // also before it counts: a burst of speech makes a queue that stays
 			l.lateness = max(l.lateness, late)
 		}
 		l.turn(t)

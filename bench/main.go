@@ -134,6 +134,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		defer remove()
+	} else if opts.binary, err = filepath.Abs(opts.binary); err != nil { // a file, not a command to be looked for
+		return err
 	}
 	// From here on the time runs: building is not part of the measurement.
 	ctx, cancel := context.WithTimeout(ctx, opts.budget)

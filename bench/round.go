@@ -222,7 +222,7 @@ func (b *bench) controlCore() int {
 	return b.loadCore
 }
 
-// startControl measures how late a thread that does nothing else wakes up, while the load counts.
+// startControl measures how late a thread that does nothing else wakes up, until the load stops counting.
 func startControl(core int, warm, count time.Duration) <-chan *histogram {
 	result := make(chan *histogram, 1)
 	h := newHistogram()
@@ -233,8 +233,8 @@ func startControl(core int, warm, count time.Duration) <-chan *histogram {
 			return
 		}
 		// Half a tick beside the load, so that both do not wake up at the same time.
-		start := mono() + int64(warm) + tick/2
-		for t := range int64(count) / tick {
+		start := mono() + tick + tick/2
+		for t := range int64(warm+count) / tick {
 			at := start + t*tick
 			h.add(sleepUntil(at) - at)
 		}
