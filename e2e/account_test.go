@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"phonesocket/internal/audio/measure"
+	"phonesocket/internal/phonenet"
 )
 
 // TestCallsCrossOneProxyAndTwo has the route set of RFC 3261 section 12.1.2 checked by proxies that drop what does not
@@ -94,4 +97,41 @@ func TestTLSThatDoesNotFitIsExplained(t *testing.T) {
 			g.waitOutput(t, test.advice, time.Second)
 		})
 	}
+}
+
+// TestEarlyMediaIsHeardOnTheSocketBeforeTheAnswer is what lets a caller hear "this number has changed" for free.
+func TestEarlyMediaIsHeardOnTheSocketBeforeTheAnswer(t *testing.T) {
+	peers(t)
+	box, err := phonenet.Start(t.Context(), phonenet.Config{Users: map[string]string{"alice": "alice-secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	g := startGateway(t, "SIP_SERVER="+box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=alice-secret")
+	g.waitReady(t)
+	call := g.dial(t, object{"to": "106"})
+	ear := connect(t, call.text("listen_url"))
+	var early []int16
+	ear.wait(t, 10*time.Second, "half a second of sound, and no answer yet", func() bool {
+		for _, text := range ear.texts {
+			if text.text("type") == "answered" {
+				return true
+			}
+		}
+		for i := 0; i+1 < len(ear.audio) && len(early) < 8000; i += 2 {
+			if v := int16(ear.audio[i]) | int16(ear.audio[i+1])<<8; len(early) > 0 || v < -500 || v > 500 {
+				early = append(early, v)
+			}
+		}
+		if len(early) < 8000 {
+			early = early[:0]
+		}
+		return len(early) >= 8000
+	})
+	if level := measure.Level(early); len(early) < 8000 || level < -40 {
+		t.Errorf("%d samples at %.1f dBov were heard before the answer, want 8000 of sound", len(early), level)
+	}
+	ear.waitText(t, "answered", 10*time.Second)
+	g.hangup(t, call.text("id"))
+	g.waitStatus(t, call.text("id"), 5*time.Second, "completed")
 }
