@@ -31,6 +31,7 @@ import wave
 
 RATE = 16000
 FRAME = RATE // 50 * 2  # bytes in 20 ms of 16 bit samples
+STEP = 64  # samples over which loudness is taken
 
 
 class Failure(Exception):
@@ -253,19 +254,44 @@ def correlate(a, b, lag):
 
 
 def echo_of(sent, heard):
-    """How well heard contains sent, as (correlation, delay in ms): first by loudness, then by wave."""
-    step = 64
-    a, b = envelope(sent, step), envelope(heard, step)
-    mean_a, mean_b = sum(a) / max(1, len(a)), sum(b) / max(1, len(b))
-    a, b = [v - mean_a for v in a], [v - mean_b for v in b]
-    if len(b) < len(a) // 2:
+    """How well heard contains sent, as (correlation, delay in ms).
+
+    Quarters of a second are compared one by one, each where it fits best: a machine that
+    stood still for a moment puts a pause in, and a pause is not a different sound.
+    """
+    part = RATE // 4
+    loudness = centred(envelope(heard, STEP))
+    weighted = energy = 0.0
+    delays = []
+    for start in range(0, len(sent) - part + 1, part):
+        piece = sent[start : start + part]
+        weight = sum(v * v for v in piece)
+        if weight < part * 100 * 100:
+            continue  # silence tells nothing
+        correlation, place = best_fit(piece, heard, loudness)
+        weighted, energy = weighted + weight * correlation, energy + weight
+        delays.append(place - start)
+    if not delays:
         return 0.0, 0.0
-    coarse = max(range(0, max(1, len(b) - len(a) // 2)), key=lambda lag: correlate(a, b, lag))
-    from_, to = max(0, (coarse - 2) * step), (coarse + 2) * step
-    middle = sent[len(sent) // 4 : len(sent) // 4 + RATE // 2]
-    around = heard[len(sent) // 4 :]
-    best = max(range(from_, to + 1), key=lambda lag: correlate(middle[::3], around[lag::3], 0))
-    return correlate(sent, heard, best), best * 1000.0 / RATE
+    return weighted / energy, sorted(delays)[len(delays) // 2] * 1000.0 / RATE
+
+
+def best_fit(piece, heard, loudness):
+    """Where in heard the piece fits best: first by its loudness, then by its wave."""
+    shape = centred(envelope(piece, STEP))
+    places = range(0, max(1, len(loudness) - len(shape) + 1))
+    likely = sorted(places, key=lambda at: correlate(shape, loudness, at), reverse=True)[:12]
+    best = (-1.0, 0)
+    for at in likely:
+        for place in range(max(0, (at - 1) * STEP), (at + 1) * STEP + 1):
+            best = max(best, (correlate(piece[::8], heard[place : place + len(piece) : 8], 0), place))
+    place = best[1]
+    return correlate(piece, heard[place : place + len(piece)], 0), place
+
+
+def centred(values):
+    mean = sum(values) / max(1, len(values))
+    return [v - mean for v in values]
 
 
 # ---------------------------------------------------------------- the test
@@ -359,6 +385,21 @@ def at_port(url, port):
     return url if not port else urllib.parse.urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}"))
 
 
+def attach(api, call, url):
+    """Connects to the call; where it has ended already, the call's own reason counts."""
+    try:
+        return WebSocket(url, api.token)
+    except Failure:
+        _, now = api.call("GET", "/v1/calls/" + call["id"])
+        if now.get("status") in ("completed", "busy", "no-answer", "canceled", "failed"):
+            raise ended(now) from None
+        raise
+
+
+def ended(what):
+    return Failure(f"the call ended: {what.get('status')}, {what.get('reason')}; GET /v1/calls and the gateway's log tell more")
+
+
 def run_call(api, options, report):
     pcm, rate = read_wav(options.say) if options.say else (test_sound(), RATE)
     status, call = api.call("POST", "/call", {"to": options.to, "ring_timeout_ms": options.ring * 1000})
@@ -367,11 +408,11 @@ def run_call(api, options, report):
     report.ok("call", f"{call['id']} to {options.to}")
     sockets = []
     try:
-        ear = Listener(WebSocket(at_port(call["listen_url"], options.listen_port), api.token))
+        ear = Listener(attach(api, call, at_port(call["listen_url"], options.listen_port)))
         sockets.append(ear.socket)
         ear.start()
         url = at_port(call["speak_url"], options.speak_port) + ("&" if "?" in call["speak_url"] else "?") + f"format=pcm16&rate={rate}"
-        mouth = Listener(WebSocket(url, api.token))
+        mouth = Listener(attach(api, call, url))
         sockets.append(mouth.socket)
         mouth.start()
         report.ok("sockets", "speak and listen are connected")
@@ -392,8 +433,7 @@ def run_call(api, options, report):
 def converse(ear, mouth, sound, options, report):
     answer = ear.wait({"answered", "end", "closed"}, options.ring + 10)
     if answer is None or answer["type"] != "answered":
-        why = "nobody answered" if answer is None else f"the call ended: {answer.get('status')}, {answer.get('reason')}"
-        raise Failure(f"{why}; GET /v1/calls and the gateway's log tell more")
+        raise Failure("nobody answered, and the call goes on ringing: the gateway's log tells more") if answer is None else ended(answer)
     report.ok("answered", "the other side picked up")
     seconds = speak(mouth.socket, *sound)
     spoken = mouth.wait({"mark", "end", "closed"}, seconds + 15)
