@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -25,6 +26,12 @@ func (o *object) text(name, value string) {
 func (o *object) number(name string, value int64) {
 	o.key(name)
 	o.dst = strconv.AppendInt(o.dst, value, 10)
+}
+
+// decimal appends a number with at most two decimals.
+func (o *object) decimal(name string, value float64) {
+	o.key(name)
+	o.dst = strconv.AppendFloat(o.dst, math.Round(value*100)/100, 'f', -1, 64)
 }
 
 func (o *object) raw(name, value string) {

@@ -19,8 +19,10 @@
 //	                       the connection stays; code is for machines; discarded_ms is there when audio
 //	                       was lost; code "dropped": a listener reads too slowly
 //	{"type":"end","call":"call_…","status":"completed","reason":"remote_bye","sip_code":200,
-//	 "duration_ms":9000,"played_ms":8000,"underruns":0}
-//	                       last message of each call; sip_code is missing when there was none
+//	 "duration_ms":9000,"played_ms":8000,"discarded_ms":0,"underruns":0,"packets_lost":3,"jitter_ms":1.2,
+//	 "round_trip_ms":41.5,"mos":4.38}
+//	                       last message of each call; sip_code is missing when there was none, and the
+//	                       last four, about what was heard, when nothing was; round_trip_ms needs RTCP
 //
 // From the client, on the speak socket:
 //
@@ -144,5 +146,15 @@ func (o *object) end(e *session.Event) {
 	}
 	o.number("duration_ms", e.DurationMS)
 	o.number("played_ms", e.PlayedMS)
+	o.number("discarded_ms", e.DiscardedMS)
 	o.number("underruns", int64(e.Underruns))
+	if e.MOS == 0 {
+		return
+	}
+	o.number("packets_lost", int64(e.PacketsLost))
+	o.decimal("jitter_ms", e.JitterMS)
+	if e.RoundTripMS > 0 {
+		o.decimal("round_trip_ms", e.RoundTripMS)
+	}
+	o.decimal("mos", e.MOS)
 }

@@ -95,10 +95,11 @@ func TestEventsAreWrittenAsDocumented(t *testing.T) {
 		{
 			with(func(e *session.Event) {
 				e.Kind, e.Status, e.Reason, e.SIPCode, e.DurationMS, e.PlayedMS, e.Underruns = session.KindEnd, "busy", "busy", 486, 1, 2, 3
+				e.DiscardedMS, e.Quality = 5, session.Quality{PacketsLost: 4, JitterMS: 1.5, RoundTripMS: 41.25, MOS: 4.401}
 			}),
-			`{"type":"end","call":"call_1","status":"busy","reason":"busy","sip_code":486,"duration_ms":1,"played_ms":2,"underruns":3}`,
+			`{"type":"end","call":"call_1","status":"busy","reason":"busy","sip_code":486,"duration_ms":1,"played_ms":2,"discarded_ms":5,"underruns":3,"packets_lost":4,"jitter_ms":1.5,"round_trip_ms":41.25,"mos":4.4}`,
 		},
-		{with(func(e *session.Event) { e.Kind = session.KindEnd }), `{"type":"end","call":"call_1","duration_ms":0,"played_ms":0,"underruns":0}`},
+		{with(func(e *session.Event) { e.Kind = session.KindEnd }), `{"type":"end","call":"call_1","duration_ms":0,"played_ms":0,"discarded_ms":0,"underruns":0}`},
 	}
 	for _, c := range tests {
 		got, ok := JSON{}.AppendEvent([]byte("x"), c.event)

@@ -67,7 +67,8 @@ type Event struct {
 	Cleared bool   // Mark: not spoken, but cleared
 
 	// PlayedMS is how much of the audio of this speaker was spoken so far: Mark,
-	// Cleared, End. DiscardedMS is what a clear threw away: Cleared.
+	// Cleared; of all speakers of the call: End. DiscardedMS is what a clear threw
+	// away: Cleared; and all that was taken and never spoken: End.
 	PlayedMS, DiscardedMS int64
 	// Underruns counts how often the queue ran dry in the middle of speech: End.
 	Underruns uint64
@@ -77,6 +78,19 @@ type Event struct {
 	Status, Reason string // End
 	SIPCode        int    // End
 	DurationMS     int64  // End: since the answer, 0 without one
+	Quality               // End: of what was heard
+}
+
+// Quality is how well a far end was heard.
+type Quality struct {
+	// PacketsLost is the number of packets that never came.
+	PacketsLost uint64
+	// JitterMS is the jitter with which packets came, RoundTripMS the way there and
+	// back by RTCP, 0 until it is known (RFC 3550 6.4.1).
+	JitterMS, RoundTripMS float64
+	// MOS estimates the opinion of listeners, 1 to 4.5 (E-model, ITU-T G.107); 0
+	// when nothing was heard.
+	MOS float64
 }
 
 // End says how a call ended.
@@ -118,7 +132,8 @@ type Fact struct {
 }
 
 // Stats are the counters of one session. All *_ms values are milliseconds of
-// audio, except jitter_ms. CodecRate is the number of samples per second.
+// audio, except jitter_ms, far_jitter_ms and round_trip_ms. CodecRate is the
+// number of samples per second; far_* is what the far end said of our packets.
 type Stats struct {
 	Codec       string `json:"codec"`
 	CodecRate   int    `json:"codec_rate"`
@@ -133,9 +148,14 @@ type Stats struct {
 	RTPPacketsRefused  uint64  `json:"rtp_packets_refused"`
 	RTPRestarts        uint64  `json:"rtp_restarts"`
 	RTCPPackets        uint64  `json:"rtcp_packets"`
+	RTCPPacketsSent    uint64  `json:"rtcp_packets_sent"`
 	ForeignPackets     uint64  `json:"foreign_packets"`
 	RTPSkippedMS       int64   `json:"rtp_skipped_ms"`
 	JitterMS           float64 `json:"jitter_ms"`
+	RoundTripMS        float64 `json:"round_trip_ms"`
+	MOS                float64 `json:"mos"`
+	FarPacketsLost     int     `json:"far_packets_lost"`
+	FarJitterMS        float64 `json:"far_jitter_ms"`
 
 	HeardMS     int64  `json:"heard_ms"`
 	ConcealedMS int64  `json:"concealed_ms"`

@@ -283,7 +283,7 @@ func TestDigitsAndForeignPacketsAreNotAudio(t *testing.T) {
 		r.Packet(r.now, r.far, digit(97)) // unknown
 	}
 	r.Packet(r.now, r.far, append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, make([]byte, 12)...))
-	r.Packet(r.now, r.far, append([]byte{0x80, 200}, make([]byte, 26)...))
+	r.Packet(r.now, r.far, rtp.Report{SSRC: 77}.Append(nil, "far"))
 	r.Packet(r.now, r.far, append([]byte{22, 0xFE, 0xFD}, make([]byte, 26)...))
 	r.Packet(r.now, r.far, []byte("\r\n\r\n"))
 	r.Packet(r.now, r.far, nil)

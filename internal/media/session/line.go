@@ -60,6 +60,14 @@ func (l *line) due(now time.Time) int {
 	return 2
 }
 
+// timestampAt is the RTP clock at a moment.
+func (l *line) timestampAt(now time.Time) uint32 {
+	if l.epoch.IsZero() {
+		return l.first
+	}
+	return l.first + uint32(now.Sub(l.epoch).Microseconds()*wireClock/1e6)
+}
+
 // Tick sends one packet of 20 ms once started; call it every 20 ms. When ticks
 // were missed it sends two, and skips the rest of the time that was missed.
 // The speech that waits is not skipped.
@@ -75,6 +83,7 @@ func (s *Session) Tick(now time.Time) {
 			return
 		}
 	}
+	s.report(now)
 }
 
 // send sends the packet of one slot.
@@ -94,6 +103,7 @@ func (s *Session) send(now time.Time) {
 	l.header.Sequence++
 	l.marker, l.last = false, now
 	l.sent++
+	s.reports.octets += wireFrame
 	s.cfg.Port.SendRTP(s.latch.Active(), l.packet[:])
 }
 

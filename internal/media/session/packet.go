@@ -17,8 +17,12 @@ func (s *Session) Packet(now time.Time, from netip.AddrPort, data []byte) {
 	if !s.started || s.ended {
 		return
 	}
-	kind := rtp.Classify(data)
-	if kind != rtp.RTP {
+	switch kind := rtp.Classify(data); kind {
+	case rtp.RTP:
+	case rtp.RTCP:
+		s.rtcp(now, from, data)
+		return
+	default:
 		s.kinds[kind]++
 		return
 	}

@@ -16,14 +16,16 @@ import (
 type rig struct {
 	t *testing.T
 	*Session
-	now   time.Time
-	far   netip.AddrPort
-	sent  []sentPacket // by us
-	seq   uint16       // of the far end
-	ts    uint32
-	pt    uint8
-	ssrc  uint32
-	facts []Fact
+	now  time.Time
+	far  netip.AddrPort
+	sent []sentPacket // by us
+
+	reported []sentPacket // RTCP
+	seq      uint16       // of the far end
+	ts       uint32
+	pt       uint8
+	ssrc     uint32
+	facts    []Fact
 }
 
 type sentPacket struct {
@@ -41,6 +43,11 @@ func (r *rig) SendRTP(to netip.AddrPort, packet []byte) {
 	r.sent = append(r.sent, sentPacket{h, to, append([]byte(nil), payload...), r.now})
 }
 
+// SendRTCP keeps the report.
+func (r *rig) SendRTCP(to netip.AddrPort, packet []byte) {
+	r.reported = append(r.reported, sentPacket{to: to, payload: append([]byte(nil), packet...), at: r.now})
+}
+
 func newRig(t *testing.T, cfg Config) *rig {
 	r := &rig{t: t, now: time.Unix(1000, 0), far: netip.MustParseAddrPort("198.51.100.1:4000"), pt: 8, ssrc: 77}
 	cfg.CallID, cfg.From, cfg.To, cfg.Direction = "call_1", "alice", "+49301234", "outbound"
@@ -53,7 +60,8 @@ func newRig(t *testing.T, cfg Config) *rig {
 
 // remote is what the far end's description said, in this codec.
 func (r *rig) remote(c sdp.Codec) sdp.Remote {
-	return sdp.Remote{Addr: r.far, Codec: c, DTMF: 101, Direction: sdp.SendRecv, PtimeMS: 20}
+	reports := netip.AddrPortFrom(r.far.Addr(), r.far.Port()+1)
+	return sdp.Remote{Addr: r.far, RTCP: reports, Codec: c, DTMF: 101, Direction: sdp.SendRecv, PtimeMS: 20}
 }
 
 // talking is a rig in the middle of an answered call with PCMA.

@@ -37,13 +37,18 @@ func (s *Session) Stats(_ time.Time) Stats {
 	order := s.order.Counts()
 	st.RTPPacketsReceived = s.receiver.Received()
 	st.RTPPacketsLost = s.receiver.Lost()
-	st.JitterMS = float64(s.receiver.Jitter().Microseconds()) / 1000
+	q := s.quality()
+	st.JitterMS, st.RoundTripMS, st.MOS = q.JitterMS, q.RoundTripMS, q.MOS
+	st.RTCPPacketsSent = s.reports.sent
+	if lost, jitter, known := s.reports.Far(); known {
+		st.FarPacketsLost, st.FarJitterMS = lost, milliseconds(jitter)
+	}
 	st.RTPPacketsLate, st.RTPPacketsDoubled, st.RTPRestarts = order.Late, order.Doubled, order.Restarts
-	q := s.queue.Counts()
-	st.SpokenMS, st.Underruns, st.PrebufferMS, st.TrimmedMS = q.PlayedMS, q.Underruns, q.PrebufferMS, q.TrimmedMS
-	st.QueuedMS += q.QueuedMS
-	st.DiscardedMS += q.DiscardedMS
-	st.RefusedMS += q.RefusedMS
+	c := s.queue.Counts()
+	st.SpokenMS, st.Underruns, st.PrebufferMS, st.TrimmedMS = c.PlayedMS, c.Underruns, c.PrebufferMS, c.TrimmedMS
+	st.QueuedMS += c.QueuedMS
+	st.DiscardedMS += c.DiscardedMS
+	st.RefusedMS += c.RefusedMS
 	return st
 }
 
