@@ -75,7 +75,9 @@ func startEngine(t *testing.T, cfg Config) *Engine {
 // runEngine also returns what stops it and waits.
 func runEngine(t *testing.T, cfg Config) (e *Engine, stop func()) {
 	t.Helper()
-	cfg.Bind = netip.MustParseAddr("127.0.0.1")
+	if !cfg.Bind.IsValid() {
+		cfg.Bind = netip.MustParseAddr("127.0.0.1")
+	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	if cfg.CloseTimeout == 0 {
 		cfg.CloseTimeout = 200 * time.Millisecond

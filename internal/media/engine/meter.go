@@ -39,6 +39,7 @@ type meter struct {
 	busy         time.Duration // in this window
 	events       int           // of sockets, in this window
 	late         int           // ticks skipped, in this window
+	wakeups      uint64
 	draining     bool
 	smooth       float64
 
@@ -52,7 +53,11 @@ type meter struct {
 
 // sleeps and wakes are told when the worker sleeps; between the two time does not count as work.
 func (m *meter) sleeps(now time.Time) { m.busy += now.Sub(m.woke) }
-func (m *meter) wakes(now time.Time)  { m.woke = now }
+
+func (m *meter) wakes(now time.Time) {
+	m.woke = now
+	m.wakeups++
+}
 
 // measure ends the window when it is over. idle says that there is nothing to wake up for: then nobody
 // may come back to measure, so the load is zero from now on.

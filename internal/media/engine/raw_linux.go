@@ -1,4 +1,5 @@
-package engine //nolint:gosec // it is made of system calls: unsafe pointers go into them and nowhere else
+//nolint:gosec // made of system calls: unsafe pointers go into them and nowhere else
+package engine
 
 import (
 	"fmt"
@@ -147,7 +148,7 @@ func (d *datagram) receiveTo(fd int) (n int, to netip.Addr, errno unix.Errno) {
 // localAddr reads the control message, of which there is one at most.
 func (d *datagram) localAddr() netip.Addr {
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&d.control[0]))
-	body := unsafe.Pointer(uintptr(unsafe.Pointer(&d.control[0])) + uintptr(unix.CmsgLen(0)))
+	body := unsafe.Add(unsafe.Pointer(&d.control[0]), unix.CmsgLen(0))
 	switch have := d.msg.Controllen; {
 	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && have >= uint64(unix.CmsgLen(unix.SizeofInet4Pktinfo)):
 		return netip.AddrFrom4((*unix.Inet4Pktinfo)(body).Addr)

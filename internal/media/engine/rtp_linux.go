@@ -235,9 +235,6 @@ func (s *polledRTP) SendRTP(to netip.AddrPort, data []byte) {
 	if s.fd < 0 {
 		return
 	}
-	if s.peer.IsValid() && to != s.peer {
-		s.disconnect()
-	}
 	errno := s.sendOnce(to, data)
 	if errno == unix.ECONNREFUSED {
 		// That was about an earlier packet, and is forgotten now.
@@ -249,7 +246,7 @@ func (s *polledRTP) SendRTP(to netip.AddrPort, data []byte) {
 }
 
 func (s *polledRTP) sendOnce(to netip.AddrPort, data []byte) unix.Errno {
-	if s.peer.IsValid() {
+	if to == s.peer { // which is invalid when the socket is not connected
 		_, errno := send(s.fd, data)
 		return errno
 	}
