@@ -2,6 +2,7 @@ package call
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -482,6 +483,14 @@ func TestEventsBeforeTheInviteReturnsAreNotLost(t *testing.T) {
 	}, func(b *bench) {
 		placed, _, _ := b.place(Request{})
 		wantCall(t, b.see(placed.ID), brief{Status: StatusFailed, Reason: "unregistered", By: "system"})
+	})
+}
+
+func TestWhenTheMachineIsFullNewCallsAreRefused(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		b.openErr = fmt.Errorf("place call: %w", engine.ErrOverloaded)
+		_, err := b.Dial(b.t.Context(), Request{To: "+4930123456"})
+		wantRefusal(t, err, Unavailable, CodeOverloaded, "")
 	})
 }
 

@@ -31,6 +31,7 @@ const (
 	CodeDraining        = "draining"
 	CodeNotRegistered   = "not_registered"
 	CodeMedia           = "media_unavailable"
+	CodeOverloaded      = "overloaded"
 	CodeKeyReused       = "idempotency_key_reused"
 	CodeKeyInUse        = "idempotency_key_in_use"
 	CodeNotRunning      = "not_running"

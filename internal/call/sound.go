@@ -34,6 +34,12 @@ func (c *live) openSound() *Error {
 	s, err := c.x.open(engine.MediaConfig{Session: cfg, OnEvent: func(f engine.Fact) {
 		c.inbox.put(func() { c.note(f) })
 	}})
+	if errors.Is(err, engine.ErrOverloaded) {
+		return &Error{
+			Class: Unavailable, Code: CodeOverloaded, RetryAfter: 5 * time.Second, Err: err,
+			Message: "The gateway has as many calls as it can carry without harm to them; end some, lower MAX_CALLS or give it more cores.",
+		}
+	}
 	if err != nil {
 		return &Error{
 			Class: Unavailable, Code: CodeMedia, RetryAfter: 5 * time.Second, Err: err,
