@@ -256,24 +256,26 @@ def correlate(a, b, lag):
 def echo_of(sent, heard):
     """How well heard contains sent, as (correlation, delay in ms).
 
-    Quarters of a second are compared one by one, each where it fits best: a machine that
-    stood still for a moment puts a pause in, and a pause is not a different sound.
+    Half seconds are compared one by one, each where it fits best, and the worst one does
+    not count: a machine that stood still for a moment puts a pause in, and a pause is
+    not a different sound.
     """
-    part = RATE // 4
+    part = RATE // 2
     loudness = centred(envelope(heard, STEP))
-    weighted = energy = 0.0
-    delays = []
+    pieces = []
     for start in range(0, len(sent) - part + 1, part):
         piece = sent[start : start + part]
         weight = sum(v * v for v in piece)
         if weight < part * 100 * 100:
             continue  # silence tells nothing
         correlation, place = best_fit(piece, heard, loudness)
-        weighted, energy = weighted + weight * correlation, energy + weight
-        delays.append(place - start)
-    if not delays:
+        pieces.append((correlation, weight, place - start))
+    pieces = sorted(pieces)[1 if len(pieces) > 2 else 0 :]
+    if not pieces:
         return 0.0, 0.0
-    return weighted / energy, sorted(delays)[len(delays) // 2] * 1000.0 / RATE
+    energy = sum(weight for _, weight, _ in pieces)
+    delays = sorted(delay for _, _, delay in pieces)
+    return sum(c * weight for c, weight, _ in pieces) / energy, delays[len(delays) // 2] * 1000.0 / RATE
 
 
 def best_fit(piece, heard, loudness):
