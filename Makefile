@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 .PHONY: help run demo build test check lint fuzz bench microbench image tools generate clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start with the account in .env
 	@test -f .env || { echo "no .env here: cp .env.example .env, then set SIP_SERVER, SIP_USER and SIP_PASSWORD" >&2; exit 1; }
@@ -26,6 +26,7 @@ test: tools ## everything, with real peers and containers: what CI runs
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v /e2e)
 	$(GO) test -race -timeout 20m ./e2e/...
+	$(GO) test -tags debug -run Profiles ./internal/gateway
 
 check: lint ## before each commit: format, vet, lint, the tests that need no peers
 	$(GO) vet ./...

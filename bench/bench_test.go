@@ -152,6 +152,18 @@ func TestAProcessClockRunsAsFastAsItsProcess(t *testing.T) {
 	}
 }
 
+func TestTheSweepWandersSlowlyAndComesBack(t *testing.T) {
+	for i := range int64(4000) {
+		at, step := wander(i), wander(i+1)-wander(i)
+		if at < 0 || at > tick || max(step, -step) > tick/1000 {
+			t.Fatalf("at tick %d: %d ns, then %d more", i, at, step)
+		}
+	}
+	if wander(0) != 0 || wander(1000) != tick || wander(2000) != 0 {
+		t.Errorf("turning points: %d, %d, %d", wander(0), wander(1000), wander(2000))
+	}
+}
+
 func TestWrongOptionsAreRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"-calls", "0"}, {"-calls", "x"}, {"-calls", "1,99999"}, {"-rounds", "0"}, {"-count", "10ms"}, {"-format", "opus"}, {"more"},

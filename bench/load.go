@@ -187,7 +187,7 @@ func (l *load) run(ctx context.Context, core int, warm, count time.Duration) err
 	closes := opens + int64(count/time.Millisecond)/ticksPerTurn*ticksPerTurn
 	start := mono() + tick
 	for t := range closes + graceTicks {
-		at := start + t*tick
+		at := start + t*tick + wander(t)
 		late := sleepUntil(at) - at
 		switch t {
 		case opens:
@@ -204,6 +204,14 @@ func (l *load) run(ctx context.Context, core int, warm, count time.Duration) err
 		l.turn(t)
 	}
 	return nil
+}
+
+// wander moves the sweep to and fro by a millisecond within two seconds. Profiles and the times in /proc/stat are
+// samples taken at the system's ticks: a load in step with those would always be seen at work, or never.
+func wander(t int64) int64 {
+	const there, back = 1000, 2000 // ticks
+	m := t % back
+	return min(m, back-m) * tick / there
 }
 
 // turn serves a twentieth of the calls in each of its four duties, at different ticks of the packet time: what a
