@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/google/go-cmp/cmp"
 
+	"phonesocket/internal/audio/wav"
 	"phonesocket/internal/front/problem"
 )
 
@@ -248,6 +249,34 @@ func TestTheLineCarriesOneCallAfterTheOther(t *testing.T) {
 	h.hangUp(three)
 	l.wantText("end")
 	l.settled() // still open
+}
+
+func TestAWAVStreamOnTheLineRunsOnIntoTheNextCall(t *testing.T) {
+	h := newHouse(t, nil)
+	s := h.connect(h.speak, "") // pcm16 at 16 kHz, but for the header
+	l := h.connect(h.listen, "")
+	head := wav.Header(8000, 8, 1, wav.Unknown)
+	head[20] = 7 // mu-law
+	one := h.call("call_1")
+	one.answer()
+	s.send(ws.OpBinary, head)
+	s.speak(0x31, 2)
+	one.wantHeard(0x31)
+	h.hangUp(one)
+	l.wantText("end")
+	s.speak(0x32, 2) // between the calls
+	s.settled()
+	two := h.call("call_2")
+	two.answer()
+	two.wantHeard(0x32)
+	s.speak(0x33, 2)
+	two.wantHeard(0x33)
+	h.hangUp(two)
+	three := h.call("call_3")
+	l.wantText("end")
+	three.answer()
+	s.speak(0x34, 2) // nothing was said in between
+	three.wantHeard(0x34)
 }
 
 func TestEarlyDropSpeaksOnlyWhatComesAfterTheAnswer(t *testing.T) {

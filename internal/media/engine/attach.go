@@ -81,6 +81,7 @@ func (c *Conn) leave(now time.Time) {
 	if c.cfg.Role == Speak {
 		m.speakers--
 		m.session.DropSpeaker(now, (*speaker)(c))
+		c.early.resume(m.session.CutWAV())
 		c.seat.Release()
 		c.seat = nil
 		m.tell(Fact{Kind: SpeakerGone, At: now})

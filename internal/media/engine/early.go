@@ -57,6 +57,9 @@ func (a *earlyAudio) write(piece []byte) (lostMS int64) {
 	if a.limit == 0 || a.rate == 0 {
 		return 0
 	}
+	if size, _ := wavHeader(piece); size > 0 {
+		a.begin()
+	}
 	a.data = append(a.data, piece...)
 	a.findHeader()
 	rate := a.bytesPerSecond()
@@ -70,6 +73,32 @@ func (a *earlyAudio) write(piece []byte) (lostMS int64) {
 	a.total += int64(over)
 	a.compact(most)
 	return max(int64(over)*1000/int64(rate), 1)
+}
+
+// resume keeps the header of the WAV stream that the end of a call cut off: what comes now is its rest.
+// Nil, when there was none.
+func (a *earlyAudio) resume(header []byte) {
+	a.reset()
+	if a.limit > 0 && len(header) > 0 {
+		a.data = append(a.data, header...)
+		a.findHeader()
+	}
+}
+
+// begin prepares for another WAV file: its header takes the place of one that nothing followed, or
+// is replayed by itself, as a session looks for headers where a piece begins only.
+func (a *earlyAudio) begin() {
+	switch {
+	case len(a.data) == a.start:
+		marks := a.marks
+		a.reset()
+		for i := range marks {
+			marks[i].pos = 0
+		}
+		a.marks = marks
+	case len(a.marks) < maxEarlyMarks:
+		a.mark("") // a seam; clients cannot give a mark this name
+	}
 }
 
 // compact moves the audio to the front now and then, so that the buffer stays within the limit and a quarter.
@@ -145,9 +174,11 @@ func (a *earlyAudio) clear() (discardedMS int64, marks []string) {
 		discardedMS = int64(len(a.data)-a.start) * 1000 / int64(rate)
 	}
 	for _, m := range a.marks {
-		marks = append(marks, m.name)
+		if m.name != "" {
+			marks = append(marks, m.name)
+		}
 	}
-	a.reset()
+	a.resume(a.data[:a.header]) // the stream goes on behind what was thrown away
 	return discardedMS, marks
 }
 
@@ -175,7 +206,9 @@ func (a *earlyAudio) replay(now time.Time, s mouth) {
 			audio = audio[n:]
 			at += n
 		}
-		s.Mark(now, m.name)
+		if m.name != "" {
+			s.Mark(now, m.name)
+		}
 	}
 	if len(audio) > 0 {
 		s.Speak(now, audio)

@@ -106,6 +106,54 @@ func TestAWAVHeaderStaysInFront(t *testing.T) {
 	}
 }
 
+// wavHead is the header of a WAV stream of unknown length, 16-bit PCM.
+func wavHead(rate uint32) []byte {
+	h := []byte("RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00")
+	h = binary.LittleEndian.AppendUint32(h, rate)
+	h = binary.LittleEndian.AppendUint32(h, 2*rate)
+	return append(h, "\x02\x00\x10\x00data\xff\xff\xff\xff"...)
+}
+
+func TestAWAVStreamThatWasCutOffGoesOnWithItsHeader(t *testing.T) {
+	a := newEarly(time.Second, false)
+	a.write([]byte("left over"))
+	a.resume(wavHead(16000))
+	a.write([]byte("abcd"))
+	if ms, _ := a.clear(); ms != 0 {
+		t.Errorf("cleared %d ms, want those of 4 bytes", ms)
+	}
+	a.mark("m")
+	a.write([]byte("efgh"))
+	var to spoken
+	a.replay(testEpoch, &to)
+	if diff := cmp.Diff([]string{string(wavHead(16000)), "mark m", "efgh"}, to.got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	a.resume(nil)
+	a.write([]byte("ijkl"))
+	to = spoken{}
+	a.replay(testEpoch, &to)
+	if diff := cmp.Diff([]string{"ijkl"}, to.got); diff != "" {
+		t.Errorf("without a stream (-want +got):\n%s", diff)
+	}
+}
+
+func TestEachEarlyWAVFileIsReplayedFromItsHeader(t *testing.T) {
+	a := newEarly(time.Second, false)
+	a.resume(wavHead(48000)) // nothing follows it
+	a.mark("m")
+	first, second := append(wavHead(8000), "abcd"...), append(wavHead(16000), "efgh"...)
+	a.write(first)
+	a.write([]byte("more"))
+	a.write(second)
+	var to spoken
+	a.replay(testEpoch, &to)
+	want := []string{string(wavHead(8000)), "mark m", "abcdmore", string(second)}
+	if diff := cmp.Diff(want, to.got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEarlyDropKeepsNothing(t *testing.T) {
 	for _, a := range []*earlyAudio{newEarly(time.Second, true), newEarly(-1, false)} {
 		if lost := a.write([]byte("abcd")); lost != 0 {
