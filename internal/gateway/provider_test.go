@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -186,4 +187,22 @@ func TestNoNumberAndNoSecretIsInTheLog(t *testing.T) {
 			t.Errorf("the log holds %s:\n%s", secret, log.String())
 		}
 	}
+}
+
+// TestAServerThatIsNotThereIsToldAtOnce is what somebody meets who mistypes the port (RFC 3261 section 18.4).
+func TestAServerThatIsNotThereIsToldAtOnce(t *testing.T) {
+	gone, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	var log lockedBuffer
+	started := time.Now()
+	r := launch(t, startBox(t, phonenet.Config{}), slog.New(slog.NewTextHandler(&log, nil)), "SIP_SERVER="+gone.LocalAddr().String())
+	r.eventually(t, "told with advice", func() bool { return strings.Contains(log.String(), "check the port in SIP_SERVER") })
+	if d := time.Since(started); runtime.GOOS == "linux" && d > 3*time.Second {
+		t.Errorf("told after %s, want at once", d)
+	}
+	r.stop()
+	r.wait(t, 5*time.Second)
 }

@@ -281,8 +281,8 @@ func (r *Registration) fail(f failure) {
 // not in step with all the others that the same server has lost (RFC 5626
 // section 4.5). What is in flight hears of it from its transaction.
 func (r *Registration) broken(to transport.Target, err error) {
-	if to != r.target || r.stopped != nil || r.flying {
-		return
+	if to != r.target || r.stopped != nil || r.flying || errors.Is(err, transport.ErrICMP) {
+		return // a refused keep-alive says nothing about the lease
 	}
 	if !r.acc.Register {
 		if r.path {

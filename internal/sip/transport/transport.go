@@ -36,6 +36,8 @@ var (
 	ErrDead = errors.New("no answer to a keep-alive ping")
 	// ErrHandshake says that a connection was opened on which TLS did not come about.
 	ErrHandshake = errors.New("tls handshake")
+	// ErrICMP says that the network or the peer's host refused a datagram.
+	ErrICMP = errors.New("refused by icmp")
 	// ErrNetwork says that a Target names a network that does not exist.
 	ErrNetwork = errors.New("network is none of udp, tcp, tls")
 	// ErrClosed says that the transport has stopped.
@@ -167,6 +169,9 @@ func New(cfg Config) (*Transport, error) {
 	// Room for a burst while the reader waits for its turn; the kernel takes
 	// less where its limit is lower, which is no reason to fail.
 	_ = conn.SetReadBuffer(1 << 20)
+	if err := watchErrors(conn); err != nil {
+		cfg.Logger.Warn("refused datagrams are noticed by their silence only", "error", err)
+	}
 	t := &Transport{
 		cfg:   cfg,
 		udp:   conn,

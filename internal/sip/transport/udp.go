@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -14,6 +15,10 @@ import (
 // The loop of the transactions waits with it, so it is short: a datagram that
 // does not fit is a lost datagram, and those are repeated.
 const sendPatience = 20 * time.Millisecond
+
+// maxSendTries is how often a datagram is given to the kernel when it reports
+// the errors of earlier ones.
+const maxSendTries = 4
 
 // maxReadFailures in a row mean that the socket is broken.
 const maxReadFailures = 100
@@ -28,9 +33,12 @@ func (t *Transport) readUDP(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return nil //nolint:nilerr // the socket was closed in order to end this
 		}
+		if undelivered(err) {
+			// The ICMP error of an earlier datagram: no reason to stop listening.
+			t.refusals()
+			continue
+		}
 		if err != nil {
-			// A socket that listens may report the ICMP error of an earlier
-			// datagram: that is no reason to stop listening.
 			if failures++; failures > maxReadFailures {
 				return fmt.Errorf("read sip socket: %w", err)
 			}
@@ -56,7 +64,26 @@ func (t *Transport) sendUDP(to Target, msg []byte) {
 func (t *Transport) writeUDP(to Target, msg []byte) error {
 	_ = t.udp.SetWriteDeadline(time.Now().Add(sendPatience))
 	_, err := t.udp.WriteToUDPAddrPort(msg, to.Addr)
+	for range maxSendTries - 1 {
+		if !undelivered(err) {
+			break
+		}
+		// The kernel tells the error of an earlier datagram, and has not sent this one.
+		t.refusals()
+		_, err = t.udp.WriteToUDPAddrPort(msg, to.Addr)
+	}
 	return err
+}
+
+// undelivered reports whether an error says that a host, a network or a port
+// cannot be reached.
+func undelivered(err error) bool {
+	for _, errno := range []error{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENOPROTOOPT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // pingUDP keeps the holes in NATs open. RFC 5626 section 4.4.2 asks for STUN
