@@ -40,7 +40,9 @@ const (
 	DefaultRTPTimeout   = 60 * time.Second
 )
 
-// Port takes the packets for the phone network.
+// Port takes the packets for the phone network. When it has a method SendRTCP of
+// the same form, that one gets the reports (RFC 3550 6); else they leave as the
+// others do, by the same socket.
 type Port interface {
 	// SendRTP sends one packet; the bytes are valid during the call only.
 	SendRTP(to netip.AddrPort, packet []byte)
@@ -110,6 +112,7 @@ type Session struct {
 	receiver *rtp.Receiver
 	order    *reorder.Buffer
 	kinds    [rtp.Kinds]uint64
+	reports  reports
 	refused  uint64    // valid packets from elsewhere, or of unknown type
 	quiet    time.Time // since when nothing was heard
 	timedOut bool
@@ -117,6 +120,7 @@ type Session struct {
 
 	// Towards the listeners.
 	ears ears
+	talk talk
 }
 
 // New returns a session that waits for Start.
@@ -158,10 +162,12 @@ func (s *Session) begin(now time.Time, c codec) {
 	s.started, s.codec = true, c
 	s.line = newLine(s.cfg)
 	s.receiver = rtp.NewReceiver(wireClock)
+	s.reports = newReports(s.cfg)
 	s.order = reorder.New(wireClock, &hearing{s: s})
 	s.queue = playout.New(c.queue())
 	s.setLimit()
 	s.ears.prepare(c)
+	s.attend()
 	if s.voice != nil {
 		s.voice.tune(s.voice.rate, c)
 	}
@@ -184,7 +190,11 @@ func (s *Session) change(now time.Time, c codec) {
 	s.ears.backlog.Each(func(p []byte) { backlog.Write(convert(p)) })
 	s.ears.backlog = backlog
 	s.ears.prepare(c)
-	s.codec = c
+	if s.talk.speaking {
+		s.noticed(false)
+	}
+	s.codec, s.talk.detector = c, nil
+	s.attend()
 	if v != nil {
 		v.tune(v.rate, c)
 	}
@@ -265,9 +275,15 @@ func (s *Session) End(now time.Time, e End) {
 	if !s.answered.IsZero() {
 		ev.DurationMS = now.Sub(s.answered).Milliseconds()
 	}
+	ev.DiscardedMS = s.early.discarded / unitsPerMS
 	if s.queue != nil {
 		c := s.queue.Counts()
 		ev.PlayedMS, ev.Underruns = c.PlayedMS, c.Underruns
+		ev.DiscardedMS += c.DiscardedMS + c.QueuedMS
+		ev.Quality = s.quality()
+		if s.line.sent > 0 {
+			s.sendReport(now, true)
+		}
 	}
 	s.tell(ev)
 	s.ended = true
