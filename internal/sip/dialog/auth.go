@@ -27,6 +27,9 @@ func (d *Dialog) authorizeAt(req *sip.Request, res *sip.Response, at transport.T
 	if at.Addr.Addr() != d.path.Target.Addr.Addr() && !d.ua.cfg.Trusted(at.Addr.Addr()) {
 		return nil, errUntrusted
 	}
+	if !d.known(res) {
+		return nil, errEarly
+	}
 	h, err := d.ua.cfg.Digest.Answer(req, res)
 	if err != nil {
 		return nil, fmt.Errorf("answer challenge: %w", err)

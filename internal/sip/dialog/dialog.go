@@ -42,6 +42,8 @@ type Dialog struct {
 	ended    bool                // Ended was told
 	silent   bool                // the INVITE had no final answer
 	removing bool
+	kept     bool          // the Recorder has a record
+	left     bool          // by an earlier run; see Left
 	busy     int           // requests whose answer we wait for before we forget the call
 	interval time.Duration // session interval that we ask for; negative: none
 	minSE    time.Duration // demanded by a 422
@@ -123,9 +125,7 @@ func (d *Dialog) contact() *sip.ContactHeader {
 	return &sip.ContactHeader{Address: *d.path.Contact.Clone()}
 }
 
-func (d *Dialog) send(req *sip.Request) {
-	d.tries++
-	d.sent = req
+func (d *Dialog) transmit(req *sip.Request) {
 	d.client = d.ua.cfg.Layer.Request(req, d.path.Target, func(r transaction.Result) { d.result(req, r) })
 }
 
@@ -151,6 +151,10 @@ func (d *Dialog) provisional(res *sip.Response) {
 		return
 	}
 	l := d.legOf(res)
+	if l != nil && !l.noted {
+		l.noted = true
+		d.note()
+	}
 	if l != nil && !l.reliable(res) {
 		return
 	}
@@ -174,12 +178,19 @@ func (d *Dialog) answered(res *sip.Response) {
 		return
 	}
 	if l.ack != nil {
-		l.sendAck()
+		if !l.held {
+			l.sendAck()
+		}
 		return
 	}
 	l.confirm(res)
-	l.sendAck()
 	d.stopRing()
+	d.confirmed(l, res)
+}
+
+// acknowledge sends the first ACK of a 2xx and keeps the leg, or ends it.
+func (d *Dialog) acknowledge(l *leg, res *sip.Response) {
+	l.sendAck()
 	switch {
 	case l.gone:
 		if d.chosen == nil { // its BYE was faster than its 2xx
@@ -300,6 +311,9 @@ func (d *Dialog) settled() {
 	if !d.quiet() {
 		return
 	}
+	if !d.silent || d.left {
+		d.forget()
+	}
 	d.tellEnd()
 	if !d.removing {
 		d.removing = true
@@ -329,6 +343,7 @@ func (d *Dialog) remove() {
 		d.removing = false
 		return // settled comes again
 	}
+	d.forget()
 	if d.ua.dialogs[d.id] == d {
 		delete(d.ua.dialogs, d.id)
 	}

@@ -10,6 +10,10 @@
 // every other one gets ACK and BYE, also when its answer comes after the call
 // has ended: nobody pays for a leg that nobody hears.
 //
+// A Recorder, if there is one, keeps what is needed to end calls after a crash:
+// an INVITE leaves, and a 2xx is acknowledged, when its record is safe. UA.Left
+// reads such records and ends their calls.
+//
 // Limitations: incoming calls are answered with 480; redirections (3xx) and
 // REFER are not followed.
 package dialog

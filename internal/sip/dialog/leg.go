@@ -32,6 +32,8 @@ type leg struct {
 	gone     bool         // the peer has sent BYE
 	byeCause Cause        // when gone
 	byed     bool         // we have sent BYE, or need not
+	held     bool         // the ACK waits for the record
+	noted    bool         // the record has it
 
 	offering bool    // an offer of ours is not answered
 	offered  *change // an offer of the peer that is not answered
@@ -101,8 +103,12 @@ func (l *leg) retarget(msg sip.Message) bool {
 	if !ok || c.Address.Wildcard || c.Address.Host == "" || !strings.HasPrefix(strings.ToLower(c.Address.Scheme), "sip") {
 		return false
 	}
+	moved := l.ack != nil && l.target.String() != c.Address.String()
 	l.target = *c.Address.Clone()
 	l.target.Headers = nil
+	if moved {
+		l.d.note()
+	}
 	return true
 }
 
@@ -244,8 +250,9 @@ func (l *leg) bye() {
 // money. The pauses double and add up to timer F.
 func (l *leg) sayBye(pause time.Duration) {
 	layer := l.d.ua.cfg.Layer
-	l.do(l.request(sip.BYE), func(_ *sip.Response, err error) {
-		if errors.Is(err, transaction.ErrTransport) && !l.gone && pause <= 32*layer.T1() {
+	l.do(l.request(sip.BYE), func(res *sip.Response, err error) {
+		again := errors.Is(err, transaction.ErrTransport) || l.d.left && err == nil && challenge(res) // not registered yet
+		if again && !l.gone && pause <= 32*layer.T1() {
 			layer.After(pause, func() { l.sayBye(2 * pause) })
 			return
 		}

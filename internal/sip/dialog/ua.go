@@ -56,7 +56,10 @@ type Config struct {
 	// SessionExpires is the session interval that we ask for; zero means
 	// 1,800 s, negative none, at least 90 s (RFC 4028).
 	SessionExpires time.Duration
-	Logger         *slog.Logger
+	// Recorder keeps what is needed to end calls after a crash; nil: nothing
+	// is kept.
+	Recorder Recorder
+	Logger   *slog.Logger
 }
 
 // UA places calls and answers the requests of peers. Its state belongs to the
