@@ -11,7 +11,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath \
+RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nethttpomithttp2 \
       -ldflags "-s -w -X main.version=${VERSION}" \
       -o /out/phonesocket ./cmd/phonesocket
 
