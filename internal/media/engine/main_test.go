@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,7 +21,15 @@ import (
 	"phonesocket/internal/media/session"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if calls, err := strconv.Atoi(os.Getenv(loadEnv)); err == nil {
+		if err := beLoad(calls); err != nil {
+			panic(err)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
@@ -145,23 +155,28 @@ type wsClient struct {
 	conn net.Conn
 }
 
-// adopt makes a connection over loopback and hands one end to the engine.
-func adopt(t *testing.T, e *Engine, cfg ConnConfig) (*Conn, *wsClient) {
+// tcpPair makes a connection over loopback; the near end is closed when the test ends.
+func tcpPair(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	far, err := l.Accept()
-	if err != nil {
+	if far, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { near.Close() })
+	return near, far
+}
+
+// adopt makes a connection over loopback and hands one end to the engine.
+func adopt(t *testing.T, e *Engine, cfg ConnConfig) (*Conn, *wsClient) {
+	t.Helper()
+	near, far := tcpPair(t)
 	if cfg.Dialect == nil {
 		cfg.Dialect = testDialect{}
 	}
