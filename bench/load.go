@@ -53,6 +53,7 @@ type Direction struct {
 	Repeated   int64 `json:"repeated"`
 	Silent     int64 `json:"silent"`     // packets or messages of silence that came while frames were sent
 	Unreadable int64 `json:"unreadable"` // packets or messages that carry neither a frame nor silence
+	Astray     int64 `json:"lost_track"` // how often so many frames were lost at once that latencies from there on may be too small
 	Messages   int64 `json:"messages"`   // packets or messages that came while counting: the frames that CPU time is divided by
 
 	Latency Percentiles `json:"latency"`
@@ -262,6 +263,10 @@ func (l *load) look() marks {
 // finish sums up after run.
 func (l *load) finish() (toWS, toRTP Direction) {
 	l.toWS.Lost, l.toRTP.Lost = l.toWS.Sent-l.toWS.Arrived, l.toRTP.Sent-l.toRTP.Arrived
+	for _, g := range l.legs {
+		l.toWS.Astray += int64(g.heard.astray)
+		l.toRTP.Astray += int64(g.spoken.astray)
+	}
 	l.toWS.Latency, l.toRTP.Latency = l.wsTime.percentiles(), l.rtpTime.percentiles()
 	return l.toWS, l.toRTP
 }

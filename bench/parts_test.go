@@ -63,20 +63,25 @@ func TestARowTellsWhatHappenedToItsFrames(t *testing.T) {
 		stream [][]byte
 		want   []seen
 	}{
-		"in order":        {[][]byte{frame(40), frame(41), frame(42)}, []seen{{40, fresh}, {41, fresh}, {42, fresh}}},
-		"some are lost":   {[][]byte{frame(40), frame(44)}, []seen{{40, fresh}, {44, fresh}}},
-		"one comes twice": {[][]byte{frame(40), frame(40), frame(41)}, []seen{{40, fresh}, {40, repeated}, {41, fresh}}},
-		"a pause":         {[][]byte{frame(40), quiet, frame(41)}, []seen{{40, fresh}, {0, nothing}, {41, fresh}}},
-		"a new beginning": {[][]byte{frame(40), frame(48), frame(59)}, []seen{{40, fresh}, {48, fresh}, {43, fresh}}},
+		"in order":        {[][]byte{frame(0), frame(1), frame(2)}, []seen{{0, fresh}, {1, fresh}, {2, fresh}}},
+		"first ones lost": {[][]byte{frame(3), frame(4)}, []seen{{3, fresh}, {4, fresh}}},
+		"some are lost":   {[][]byte{frame(0), frame(4)}, []seen{{0, fresh}, {4, fresh}}},
+		"one comes twice": {[][]byte{frame(0), frame(0), frame(1)}, []seen{{0, fresh}, {0, repeated}, {1, fresh}}},
+		"a pause":         {[][]byte{frame(0), quiet, frame(1)}, []seen{{0, fresh}, {0, nothing}, {1, fresh}}},
+		"an old one":      {[][]byte{frame(0), frame(10), frame(20), frame(19)}, []seen{{0, fresh}, {10, fresh}, {20, fresh}, {19, repeated}}},
+		"a new beginning": {[][]byte{frame(0), frame(10), frame(21), frame(16)}, []seen{{0, fresh}, {10, fresh}, {21, fresh}, {16, fresh}}},
 	} {
 		var r row
 		var got []seen
 		for i, p := range test.stream {
-			k, v := r.take(c.read(p), 50+uint32(i))
+			k, v := r.take(c.read(p), 22+uint32(i))
 			got = append(got, seen{k, v})
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if strayed := r.astray > 0; strayed != (name == "a new beginning") {
+			t.Errorf("%s: lost track %d times", name, r.astray)
 		}
 	}
 	if is := c.read(quiet); !is.silent {

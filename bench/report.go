@@ -137,11 +137,18 @@ func (r *Result) print(to io.Writer) error {
 
 // rows writes one column for each number of calls; figures are medians of the rounds that count.
 func (r *Result) rows(to io.Writer) {
+	const alwaysThere = 2 // lines that mean something when no round counts
+	line := 0
 	row := func(title string, cell func(*Size) string) {
 		_, _ = fmt.Fprint(to, title)
 		for _, s := range r.Sizes {
-			_, _ = fmt.Fprint(to, "\t", cell(s))
+			text := "-"
+			if len(s.Rounds) > 0 || line < alwaysThere {
+				text = cell(s)
+			}
+			_, _ = fmt.Fprint(to, "\t", text)
 		}
+		line++
 		_, _ = fmt.Fprintln(to)
 	}
 	figure := func(title, format string, of func(*Round) float64) {
@@ -174,6 +181,9 @@ func (r *Result) rows(to io.Writer) {
 	})
 	row("frames lost, late, all rounds", func(s *Size) string { return fmt.Sprintf("%d, %d", s.Lost, s.Late) })
 	figure("packets of silence while speaking", "%.0f", func(r *Round) float64 { return float64(r.WebSocketToRTP.Silent) })
+	row("times that a row of frames was lost", func(s *Size) string {
+		return fmt.Sprintf("%.0f", s.mid(func(r *Round) float64 { return float64(r.RTPToWebSocket.Astray + r.WebSocketToRTP.Astray) }))
+	})
 	times("RTP→WS ms p50/p99/p99.9", func(r *Round) Percentiles { return r.RTPToWebSocket.Latency })
 	times("WS→RTP ms p50/p99/p99.9", func(r *Round) Percentiles { return r.WebSocketToRTP.Latency })
 	times("RTP pacing off by ms p50/p99/p99.9", func(r *Round) Percentiles { return r.Pacing })

@@ -181,10 +181,12 @@ const (
 	nothing                 // silence, or no frame that could be read
 )
 
-// row follows the numbers of the frames of one direction of one call.
+// row follows the numbers of the frames of one direction of one call, from the first frame on, however late they
+// are. It loses track when 14 and more are lost at once.
 type row struct {
 	next   uint32
 	synced bool
+	astray int // how often it lost track, and then took frames for the latest ones
 }
 
 // take judges a reading when frames below sent are on their way, and returns the frame's number.
@@ -193,7 +195,10 @@ func (r *row) take(is reading, sent uint32) (uint32, verdict) {
 		return 0, nothing
 	}
 	if !r.synced {
-		return r.sync(is, sent), fresh
+		r.synced = true // the first frames of all
+		frame := uint32(bits.TrailingZeros16(is.stamps))
+		r.next = frame + 1
+		return frame, fresh
 	}
 	// Of two stamps in one frame the one that comes first in the row counts.
 	ahead := uint32(bits.TrailingZeros16(bits.RotateLeft16(is.stamps, -int(r.next%stamps))))
@@ -201,15 +206,16 @@ func (r *row) take(is reading, sent uint32) (uint32, verdict) {
 		return r.next - (stamps - ahead), repeated
 	}
 	frame := r.next + ahead
-	if frame >= sent { // cannot be: so many were lost that the row is unknown
-		return r.sync(is, sent), fresh
+	if frame >= sent { // cannot be
+		r.astray++
+		return r.latest(is, sent), fresh
 	}
 	r.next = frame + 1
 	return frame, fresh
 }
 
-// sync takes the latest frame that the reading can mean.
-func (r *row) sync(is reading, sent uint32) uint32 {
+// latest takes the latest frame that the reading can mean.
+func (r *row) latest(is reading, sent uint32) uint32 {
 	frame := sent - 1
 	for range stamps - 1 {
 		if frame == 0 || is.stamps>>(frame%stamps)&1 == 1 {
@@ -217,6 +223,6 @@ func (r *row) sync(is reading, sent uint32) uint32 {
 		}
 		frame--
 	}
-	r.synced, r.next = true, frame+1
+	r.next = frame + 1
 	return frame
 }
