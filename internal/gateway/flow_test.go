@@ -1,10 +1,12 @@
 package gateway_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,4 +116,32 @@ func TestACallOutlivesItsConnection(t *testing.T) {
 			r.wait(t, 10*time.Second)
 		})
 	}
+}
+
+// TestTheCalleeCanHangUpAfterABreak: the peer learns our new address by itself (RFC 3261 section 12.2.1.1).
+func TestTheCalleeCanHangUpAfterABreak(t *testing.T) {
+	var w wire
+	box := startBox(t, phonenet.Config{Network: "tcp", Lose: w.listen})
+	line := startWires(t, box.Addr().String())
+	r := launch(t, box, slog.New(slog.DiscardHandler), "SIP_SERVER="+line.listener.Addr().String(), "SIP_TRANSPORT=tcp")
+	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+	r.dial(t, "100")
+	call, err := box.WaitState(t.Context(), phonenet.StateConfirmed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(w.requests("INVITE")) + len(w.requests("UPDATE"))
+	line.cut()
+	r.eventually(t, "the callee told of our new address", func() bool {
+		return len(w.requests("INVITE"))+len(w.requests("UPDATE")) > before
+	})
+	if code, err := box.Hangup(t.Context(), call.ID); err != nil || code != http.StatusOK {
+		t.Errorf("BYE of the callee got %d, %v, want 200", code, err)
+	}
+	r.eventually(t, "the call over", func() bool {
+		_, body := r.do(t, "GET", "/v1/calls", "")
+		return strings.Contains(fmt.Sprint(body), "remote_bye")
+	})
+	r.stop()
+	r.wait(t, 10*time.Second)
 }

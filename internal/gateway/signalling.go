@@ -67,6 +67,7 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	s.registration = registration.New(registration.Config{
 		Account: acc, Layer: s.layer, Transport: s.transport, UserAgent: userAgent,
 		Resolver: resolve.New(resolve.Config{Accept: family(cfg.SIP.Bind.Addr())}), Digest: credentials, Logger: log,
+		OnChange: func(registration.Status) { s.ua.PathChanged() },
 	})
 	s.ua = dialog.New(dialog.Config{
 		Layer: s.layer, Account: acc, Digest: credentials, Path: s.registration.Path,

@@ -111,7 +111,7 @@ func (c *change) accept(sdp []byte) {
 	l, u := c.l, c.l.d.ua
 	l.retarget(c.s.Request())
 	res := u.response(c.s, sip.StatusOK)
-	res.AppendHeader(l.d.contact())
+	res.AppendHeader(l.d.show())
 	c.session.write(res)
 	if len(sdp) > 0 {
 		l.local = sdp

@@ -38,6 +38,7 @@ type Dialog struct {
 	rung     map[int]bool        // codes told by Ringing
 	legs     map[string]*leg     // by the peer's tag
 	chosen   *leg                // the one that was answered and is kept
+	shown    string              // our Contact as the peer has it
 	cause    *Cause              // why it ends; nil: it goes on
 	ended    bool                // Ended was told
 	silent   bool                // the INVITE had no final answer
@@ -107,7 +108,7 @@ func (d *Dialog) invite() (*sip.Request, error) {
 	callID := sip.CallIDHeader(d.id)
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: d.cseq, MethodName: sip.INVITE})
-	req.AppendHeader(d.contact())
+	req.AppendHeader(d.show())
 	for _, h := range extra {
 		req.AppendHeader(h)
 	}
@@ -117,10 +118,17 @@ func (d *Dialog) invite() (*sip.Request, error) {
 	return req, nil
 }
 
+// show is contact for a message that makes it the peer's remote target.
+func (d *Dialog) show() *sip.ContactHeader {
+	c := d.contact()
+	d.shown = c.Address.String()
+	return c
+}
+
 // contact is our address as the outside sees it now.
 func (d *Dialog) contact() *sip.ContactHeader {
 	if path, err := d.ua.cfg.Path(); err == nil {
-		return &sip.ContactHeader{Address: *path.Contact.Clone()}
+		d.path.Contact = path.Contact // while there is no path, the last one is the best guess
 	}
 	return &sip.ContactHeader{Address: *d.path.Contact.Clone()}
 }

@@ -143,8 +143,12 @@ func (l *leg) build(method sip.RequestMethod, cseq uint32) *sip.Request {
 	callID := sip.CallIDHeader(l.d.id)
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: cseq, MethodName: method})
-	if method == sip.INVITE || method == sip.UPDATE || method == sip.ACK {
+	switch method {
+	case sip.INVITE, sip.UPDATE: // target refresh requests (RFC 3261 section 12.2.1.1)
+		req.AppendHeader(l.d.show())
+	case sip.ACK:
 		req.AppendHeader(l.d.contact())
+	default:
 	}
 	l.d.ua.identify(req)
 	return req

@@ -152,6 +152,41 @@ func TestTheContactFollowsTheViewOfTheOutside(t *testing.T) {
 	})
 }
 
+// TestPeersLearnANewContactAtOnce: their BYE would go to where nobody is.
+func TestPeersLearnANewContactAtOnce_RFC3261_12_2_1_1(t *testing.T) {
+	for name, extra := range map[string][]string{"UPDATE": {allowAll}, "INVITE": nil} {
+		t.Run(name, func(t *testing.T) {
+			port := 1024
+			run(t, func(w *world) {
+				c := w.talk(extra...)
+				w.ua.PathChanged() // nothing has changed
+				w.peer.None(time.Minute)
+				w.layer.Do(func() { port = 2048 })
+				w.ua.PathChanged()
+				m := w.peer.Want(name)
+				wantSame(t, "Contact", m.Header("Contact"), "<sip:alice@203.0.113.9:2048>")
+				if name == "INVITE" {
+					wantSame(t, "the offer of before", m.Body(), offer)
+					w.peer.Reply(m, 200, "", siptest.Contact("b"), siptest.SDP)
+					w.peer.Want("ACK")
+				} else {
+					w.peer.Reply(m, 200, "")
+				}
+				w.ua.PathChanged()
+				w.peer.None(time.Minute)
+				c.noEvent(time.Second)
+			}, func(c *Config) {
+				c.Path = func() (registration.Path, error) {
+					return registration.Path{
+						Target:  transport.Target{Network: "udp", Addr: netip.MustParseAddrPort("192.0.2.1:5060")},
+						Contact: sip.Uri{Scheme: "sip", User: "alice", Host: "203.0.113.9", Port: port},
+					}, nil
+				}
+			})
+		})
+	}
+}
+
 func TestWithoutAPathNothingIsSent(t *testing.T) {
 	run(t, func(w *world) {
 		c := w.dial()

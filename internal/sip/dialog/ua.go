@@ -116,6 +116,19 @@ func (u *UA) Invite(inv Invitation, on func(Event)) *Dialog {
 	return d
 }
 
+// PathChanged has the peers of all calls learn our Contact when it is another
+// one now: after a new connection or another address of ours, a BYE of theirs
+// would go to where nobody is. Any goroutine.
+func (u *UA) PathChanged() {
+	u.cfg.Layer.Do(func() {
+		for _, d := range u.dialogs {
+			if d.chosen != nil && d.cause == nil && d.contact().Address.String() != d.shown {
+				d.chosen.refresh()
+			}
+		}
+	})
+}
+
 // Settle waits until no call needs the network any more: each one has ended and
 // its BYE or CANCEL was answered or given up. Any goroutine but the loop.
 func (u *UA) Settle(ctx context.Context) error {

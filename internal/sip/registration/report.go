@@ -11,7 +11,7 @@ import (
 func (r *Registration) report(state string, f failure, next time.Time) {
 	before := r.seen.Load().status
 	changed := before.State != state || before.Cause != f.cause || before.Code != f.code ||
-		(before.Server != r.server() && state == StateRegistered)
+		state == StateRegistered && (before.Server != r.server() || before.Contact != r.contact.String())
 	now := r.cfg.TimeNow()
 	r.publish(func(s *Status) {
 		s.State, s.Cause, s.Code, s.Reason, s.Advice, s.NextTry = state, f.cause, f.code, f.reason, f.advice, next
