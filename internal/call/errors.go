@@ -31,6 +31,8 @@ const (
 	CodeDraining        = "draining"
 	CodeNotRegistered   = "not_registered"
 	CodeMedia           = "media_unavailable"
+	CodeJournalFull     = "journal_full"
+	CodeJournal         = "journal_failed"
 	CodeOverloaded      = "overloaded"
 	CodeKeyReused       = "idempotency_key_reused"
 	CodeKeyInUse        = "idempotency_key_in_use"

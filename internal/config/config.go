@@ -91,6 +91,7 @@ type Sockets struct {
 // Run is how the process logs and stops.
 type Run struct {
 	DrainTimeout time.Duration  `env:"DRAIN_TIMEOUT" form:"duration" min:"0s" max:"24h" envDefault:"20s" example:"5m" doc:"After SIGTERM, how long running calls may go on before they are hung up."`
+	StateDir     string         `env:"STATE_DIR" form:"dir" example:"/var/lib/phonesocket" doc:"Directory for the journal of running calls, from which a restart after a crash ends them; for this process alone. Empty: no journal, and a crash leaves calls up until the provider ends them."`
 	LogLevel     string         `env:"LOG_LEVEL" form:"enum" oneof:"debug|info|warn|error" envDefault:"info" example:"debug" doc:"Least important log line to write."`
 	LogFormat    string         `env:"LOG_FORMAT" form:"enum" oneof:"text|json" envDefault:"text" example:"json" doc:"Form of the log lines."`
 	DebugListen  netip.AddrPort `env:"DEBUG_LISTEN" form:"loopback" example:"127.0.0.1:6060" doc:"Where to serve profiles (net/http/pprof), on this host only; needs a binary that was built with -tags debug."`

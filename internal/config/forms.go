@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ var forms = map[string]func(v variable, value string) (string, error){
 	"country":  readCountry,
 	"allow":    readList,
 	"list":     readRealms,
+	"dir":      func(_ variable, value string) (string, error) { return filepath.Clean(value), nil },
 	"networks": readNetworks,
 	"pem":      func(_ variable, value string) (string, error) { return value, checkPEM(value) },
 }

@@ -60,8 +60,8 @@ func TestEveryVariableIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 42 {
-		t.Errorf("%d variables were found, want 42", len(seen))
+	if len(seen) != 43 {
+		t.Errorf("%d variables were found, want 43", len(seen))
 	}
 }
 

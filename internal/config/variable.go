@@ -84,6 +84,8 @@ func (v variable) expected() string {
 		return "a host name or IP address without a port, such as " + v.example
 	case "server":
 		return v.example + ", " + v.example + ":5060 or sip:" + v.example + ";transport=tcp"
+	case "dir":
+		return "a directory, such as " + v.example
 	case "user":
 		return "the part of the SIP address before the @, such as " + v.example
 	case "country":

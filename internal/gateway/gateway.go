@@ -25,6 +25,7 @@ const settleWait = 4 * time.Second
 type Gateway struct {
 	cfg    *config.Config
 	log    *slog.Logger
+	diary  diary
 	sip    *signalling
 	engine *engine.Engine
 	calls  *call.Exchange
@@ -58,7 +59,10 @@ func New(ctx context.Context, cfg *config.Config, version string, log *slog.Logg
 
 // open binds what has to be bound.
 func (g *Gateway) open(ctx context.Context, userAgent string) error {
-	var err error
+	err := g.diary.open(g.cfg.Run.StateDir, g.log)
+	if err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		door           **door
 		name, variable string
@@ -75,7 +79,7 @@ func (g *Gateway) open(ctx context.Context, userAgent string) error {
 	if err := g.openDebug(ctx); err != nil {
 		return err
 	}
-	g.sip, err = newSignalling(g.cfg, userAgent, g.log)
+	g.sip, err = newSignalling(g.cfg, userAgent, &g.diary, g.log)
 	return err
 }
 
@@ -93,6 +97,7 @@ func (g *Gateway) close(ctx context.Context) error {
 		cancel()
 		errs = append(errs, g.sip.transport.Run(stopped))
 	}
+	errs = append(errs, g.diary.close())
 	return errors.Join(errs...)
 }
 
@@ -135,7 +140,7 @@ func (g *Gateway) buildCalls() error {
 		Dial: func(i dialog.Invitation, on func(dialog.Event)) call.Leg { return g.sip.ua.Invite(i, on) },
 		Open: g.engine.Open, Policy: rules,
 		Limits:    &policy.Limiter{PerMinute: dial.CallsPerMinute, MaxCalls: dial.MaxCalls},
-		Ready:     g.sip.ready,
+		Ready:     g.ready,
 		Started:   func(id string, m *engine.Media) { g.stream.CallStarted(id, m) },
 		Ended:     func(id string) { g.stream.CallEnded(id) },
 		MediaAddr: g.sip.reachable, Peer: g.sip.peer,
@@ -182,8 +187,13 @@ func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
 	life := context.WithoutCancel(ctx)
 	p := newParts()
 	// From the phone line towards the doors: what is started later needs what was started before.
+	var disk *part
+	if g.diary.journal != nil {
+		disk = p.start(life, "journal", g.diary.journal.Run)
+	}
 	sockets := p.start(life, "SIP sockets", g.sip.transport.Run)
 	loop := p.start(life, "SIP loop", g.sip.layer.Run)
+	p.all.Go(func() { g.diary.end(ctx, g.log) }) // what a crash has left costs money every second
 	sound := p.start(life, "media engine", g.engine.Run)
 	calls := p.start(life, "calls", g.calls.Run)
 	audio := p.start(life, "audio sockets", g.stream.Run)
@@ -214,6 +224,9 @@ func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
 	lease.stop()   // un-REGISTER
 	loop.stop()    // no transaction is left
 	sockets.stop() // what was queued has been sent
+	if disk != nil {
+		disk.stop() // nobody writes any more
+	}
 	for _, d := range doors {
 		d.stop() // last, so that health and readiness could be asked all the time
 	}
@@ -251,6 +264,9 @@ func (g *Gateway) settle(ctx context.Context) {
 func (g *Gateway) greet() {
 	a := g.Addresses()
 	g.log.Info("listening", slog.Any("api", a.API), slog.Any("speak", a.Speak), slog.Any("listen", a.Listen), slog.Any("sip", a.SIP))
+	if g.diary.journal == nil {
+		g.log.Info("no STATE_DIR is set: a crash leaves calls up until the provider ends them")
+	}
 	for _, w := range g.cfg.Warnings {
 		g.log.Warn("a setting deserves a look", slog.String("advice", w))
 	}

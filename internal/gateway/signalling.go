@@ -33,7 +33,7 @@ type signalling struct {
 }
 
 // newSignalling builds the SIP wing and binds its socket. Messages flow once the parts run.
-func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*signalling, error) {
+func newSignalling(cfg *config.Config, userAgent string, calls *diary, log *slog.Logger) (*signalling, error) {
 	acc, err := accountOf(cfg).Check()
 	if err != nil {
 		return nil, err
@@ -47,7 +47,9 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	// transport; neither does before both are there and Run is called.
 	s.transport, err = transport.New(transport.Config{
 		Bind: cfg.SIP.Bind, TLS: roots, Logger: log,
-		Allow:   func(a netip.Addr) bool { return s.registration.Trusts(a) || listed(cfg.SIP.AllowFrom, a) },
+		Allow: func(a netip.Addr) bool {
+			return s.registration.Trusts(a) || listed(cfg.SIP.AllowFrom, a) || calls.expects(a)
+		},
 		Receive: func(in transport.Incoming) { s.layer.Receive(in) },
 		Broken: func(to transport.Target, err error) {
 			s.layer.Broken(to, err)
@@ -71,8 +73,9 @@ func newSignalling(cfg *config.Config, userAgent string, log *slog.Logger) (*sig
 	})
 	s.ua = dialog.New(dialog.Config{
 		Layer: s.layer, Account: acc, Digest: credentials, Path: s.registration.Path,
-		Trusted: s.registration.Trusts, UserAgent: userAgent, Logger: log,
+		Trusted: s.registration.Trusts, UserAgent: userAgent, Recorder: calls.recorder(), Logger: log,
 	})
+	calls.read(s.ua, log)
 	return s, nil
 }
 

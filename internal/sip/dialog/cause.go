@@ -31,7 +31,6 @@ const (
 	ReasonNoAck          = "no_ack"         // the peer does not acknowledge an answer of ours
 	ReasonShutdown       = "shutdown"       // we are stopping
 	ReasonJournal        = "journal_failed" // it could not be written down, so it was not placed
-	ReasonCrash          = "crash"          // we had crashed; see UA.Left
 	ReasonInternal       = "internal_error" // a mistake of ours
 )
 

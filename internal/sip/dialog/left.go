@@ -79,7 +79,7 @@ func (u *UA) abandoned(invite *sip.Request, target transport.Target) *Dialog {
 		ua: u, id: invite.CallID().Value(), on: func(Event) {},
 		path: registration.Path{Target: target}, from: invite.From(), cseq: invite.CSeq().SeqNo, sent: invite,
 		rung: make(map[int]bool), legs: make(map[string]*leg), stopRing: noop, interval: -1,
-		cause: &Cause{Reason: ReasonCrash, By: BySystem}, kept: u.cfg.Recorder != nil, left: true,
+		cause: &Cause{Reason: "crash", By: BySystem}, kept: u.cfg.Recorder != nil, left: true,
 	}
 	if c := invite.Contact(); c != nil {
 		d.path.Contact = *c.Address.Clone()

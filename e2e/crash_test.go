@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"phonesocket/internal/phonenet"
+)
+
+// crashLimit is how long after the restart the last leg may get its BYE or CANCEL.
+const crashLimit = 2 * time.Second
+
+// TestKillNineWith100CallsLeavesNoLeg kills the process with calls that are up, ringing, and answered
+// while nobody is there; after the restart every leg has to get its BYE or CANCEL.
+func TestKillNineWith100CallsLeavesNoLeg(t *testing.T) {
+	peers(t)
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) { killNine(t, network, 40, 30, 30) })
+	}
+}
+
+func killNine(t *testing.T, network string, up, ringing, late int) {
+	var answer atomic.Bool
+	box, err := phonenet.Start(t.Context(), phonenet.Config{
+		Bind: netip.MustParseAddrPort("127.0.0.1:0"), Network: network, Users: map[string]string{"alice": "alice-secret"},
+		MaxCalls: 1000, History: 1000, Behaviour: phonenet.Behaviour{ChallengeBye: true},
+		Scripts: map[string]phonenet.Script{"120": func(leg *phonenet.Leg) {
+			leg.Ring()
+			var look func()
+			look = func() {
+				if answer.Load() {
+					leg.Answer(phonenet.Nothing())
+					return
+				}
+				leg.After(20*time.Millisecond, look)
+			}
+			look()
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	env := []string{
+		"SIP_SERVER=" + box.Addr().String(), "SIP_USER=alice", "SIP_PASSWORD=alice-secret", "SIP_TRANSPORT=" + network,
+		fmt.Sprintf("SIP_BIND=127.0.0.1:%d", freePort(t)), "STATE_DIR=" + t.TempDir(), "MAX_CALLS=200", "CALLS_PER_MINUTE=1000",
+	}
+	g := startGateway(t, env...)
+	g.waitReady(t)
+	began := time.Now()
+	for number, count := range map[string]int{"100": up, "103": ringing, "120": late} {
+		for range count {
+			g.dial(t, object{"to": number})
+		}
+	}
+	waitStates(t, box, map[phonenet.State]int{phonenet.StateConfirmed: up, phonenet.StateRinging: ringing + late})
+	t.Logf("%d calls placed in %v", up+ringing+late, time.Since(began).Round(time.Millisecond))
+
+	_ = g.cmd.Process.Kill()
+	<-g.done
+	answer.Store(true)
+	waitStates(t, box, map[phonenet.State]int{phonenet.StateConfirmed: up, phonenet.StateRinging: ringing, phonenet.StateAnswered: late})
+
+	restart := time.Now()
+	again := startGateway(t, env...)
+	waitStates(t, box, map[phonenet.State]int{phonenet.StateEnded: up + ringing + late})
+	wantEnded(t, box.Calls(), restart, map[phonenet.EndReason]int{phonenet.EndRemoteBye: up + late, phonenet.EndCanceled: ringing})
+	again.waitReady(t)
+	again.waitOutput(t, "calls that a crash has left are ended", 45*time.Second)
+	if status, call, err := again.try("POST", "/call", object{"to": "100"}); err != nil || status != 201 {
+		t.Errorf("a new call after the restart = %d %v, %v; want 201", status, call, err)
+	}
+}
+
+// waitStates waits until the callees are in these states.
+func waitStates(t *testing.T, box *phonenet.Net, want map[phonenet.State]int) {
+	t.Helper()
+	eventually(t, 30*time.Second, fmt.Sprint("calls are in states ", want), func() (bool, string) {
+		got := map[phonenet.State]int{}
+		for _, c := range box.Calls() {
+			got[c.State]++
+		}
+		for state, n := range want {
+			if got[state] != n {
+				return false, fmt.Sprint(got)
+			}
+		}
+		return true, ""
+	})
+}
+
+// wantEnded checks how and how soon after the restart the calls have ended.
+func wantEnded(t *testing.T, calls []phonenet.Call, restart time.Time, want map[phonenet.EndReason]int) {
+	t.Helper()
+	got := map[phonenet.EndReason]int{}
+	var after []time.Duration
+	for _, c := range calls {
+		got[c.Reason]++
+		after = append(after, c.Ended.Sub(restart))
+	}
+	slices.Sort(after)
+	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	t.Logf("%d legs ended %v; after the restart: first %v, median %v, last %v", len(calls), got, ms(after[0]), ms(after[len(after)/2]), ms(after[len(after)-1]))
+	for reason, n := range want {
+		if got[reason] != n {
+			t.Errorf("%d legs ended with %s, want %d", got[reason], reason, n)
+		}
+	}
+	if last := after[len(after)-1]; last > crashLimit {
+		t.Errorf("the last leg ended %v after the restart, want within %v", last, crashLimit)
+	}
+}
