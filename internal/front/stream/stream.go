@@ -6,6 +6,9 @@
 //	call=call_…     the call to join; without it the socket follows the line (see below)
 //	format=pcm16    or ulaw, alaw, wav; mono, pcm16 is little-endian
 //	rate=16000      or 8000, 24000, 48000
+//	events=speech   Listen only: the texts speech.started and speech.stopped
+//	auto_clear=speech
+//	                Speak only: what waits is cleared when the callee begins to speak
 //	early=keep      Speak only: speech before the answer is kept and spoken then; drop throws it away
 //
 // Everything is checked before the upgrade and refused with a problem document (RFC 9457): 400 for a

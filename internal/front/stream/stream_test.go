@@ -34,6 +34,8 @@ func TestWhatIsWrongIsSaidBeforeTheUpgrade(t *testing.T) {
 		{"a mistyped parameter", "?cal=call_1", nil, 400, "bad_query", "use call, format, rate, early"},
 		{"a parameter given twice", "?call=a&call=b", nil, 400, "bad_query", "once"},
 		{"an empty call", "?call=", nil, 400, "bad_query", "empty"},
+		{"auto_clear of something unknown", "?auto_clear=noise", nil, 400, "bad_query", "use speech"},
+		{"events on the speak port", "?events=speech", nil, 400, "bad_query", "listen port"},
 		{"an unknown early", "?early=maybe", nil, 400, "bad_query", "keep or drop"},
 		{"a token in the query", "?token=x", nil, 400, "bad_query", "Authorization"},
 		{"a broken query", "?call=%zz", nil, 400, "bad_query", "cannot be read"},
@@ -381,6 +383,7 @@ func TestAfterTheEndNewSocketsAreRefused(t *testing.T) {
 }
 
 func FuzzQuery(f *testing.F) {
+	f.Add("call=call_1&events=speech&auto_clear=speech")
 	f.Add("call=call_1&format=pcm16&rate=16000&early=keep")
 	f.Add("format=ulaw&rate=%38000")
 	f.Add("call=%zz;&&==")

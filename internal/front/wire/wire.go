@@ -14,7 +14,10 @@
 //	                       speak only: everything before the mark was spoken; with "cleared":true it
 //	                       was thrown away by a clear
 //	{"type":"cleared","call":"call_…","played_ms":1200,"discarded_ms":300}
-//	                       speak only: the answer to clear
+//	                       speak only: the answer to clear, or with "reason":"speech" what auto_clear did
+//	{"type":"speech.started","call":"call_…","heard_ms":5400}
+//	{"type":"speech.stopped","call":"call_…","heard_ms":7900}
+//	                       only when asked for: the callee begins, ends to speak
 //	{"type":"error","call":"call_…","code":"…","message":"…","discarded_ms":40}
 //	                       the connection stays; code is for machines; discarded_ms is there when audio
 //	                       was lost; code "dropped": a listener reads too slowly
@@ -112,6 +115,9 @@ func (JSON) AppendEvent(dst []byte, e session.Event) ([]byte, bool) {
 	case session.KindCleared:
 		o.number("played_ms", e.PlayedMS)
 		o.number("discarded_ms", e.DiscardedMS)
+		o.text("reason", e.Reason)
+	case session.KindSpeechStarted, session.KindSpeechStopped:
+		o.number("heard_ms", e.HeardMS)
 	case session.KindError:
 		o.text("code", e.Code)
 		o.text("name", e.Name)

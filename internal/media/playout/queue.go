@@ -197,6 +197,7 @@ func (q *Queue) Clear() int {
 	if q.playing && q.cfg.Shape != nil {
 		q.tail = q.tail[:q.data.Read(q.tail[:cap(q.tail)])]
 		q.cfg.Shape.Fade(q.tail)
+		q.played += uint64(len(q.tail)) // with the next packet, whatever comes
 	}
 	gone := q.data.Len()
 	q.data.Truncate(0)
@@ -220,7 +221,6 @@ func (q *Queue) Next(now time.Time, dst []byte) bool {
 	if len(q.tail) > 0 {
 		n := copy(dst, q.tail)
 		q.tail = q.tail[:0]
-		q.played += uint64(n)
 		q.Silence(dst[n:])
 		return true
 	}

@@ -9,8 +9,10 @@ const (
 	// pause after which it is unknown again.
 	paceWindow = 2 * time.Second
 	paceGap    = time.Second
-	// paceShare is how far from real time, as one part of so many, a writer may be.
-	paceShare = 20
+	// paceShare is how far from real time, as one part of so many, a writer may be,
+	// and paceAhead how much audio it may have sent before its time.
+	paceShare = 40
+	paceAhead = 150 * time.Millisecond
 	// slackWindow is how long the least level of the queue is observed, and
 	// slackWindows how many such windows a small surplus must last.
 	slackWindow  = 500 * time.Millisecond
@@ -49,6 +51,9 @@ func (p *pace) came(now time.Time, n, bytesPerMS int) {
 		return // still of the piece with which the window began
 	}
 	p.bytes += n
+	if audio := time.Duration(p.bytes) * time.Millisecond / time.Duration(bytesPerMS); audio-p.last.Sub(p.since) > paceAhead {
+		p.steady = false
+	}
 }
 
 // slack finds out how much of the queue was never needed lately.

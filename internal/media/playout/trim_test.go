@@ -163,7 +163,16 @@ func TestWhatComesInBurstsIsNeverTrimmed(t *testing.T) {
 		}
 		return bits
 	}
+	// Real time at first, then ten seconds at once, in which there is much silence.
+	switches := steadily(0, 6*second, 0, 2)
+	for i := range 500 {
+		switches = append(switches, bit{6 * second, frame, i%2 == 0})
+	}
+	for range 1200 {
+		switches = append(switches, bit{17 * second, frame, false})
+	}
 	for name, bits := range map[string][]bit{
+		"at once after real time":          switches,
 		"all at once":                      utterances(250, 100, 3*second),
 		"at 1.1 times real time":           utterances(100, 1.1, 3*second),
 		"at twice real time, short pauses": utterances(40, 2, 200*time.Millisecond),
@@ -175,5 +184,25 @@ func TestWhatComesInBurstsIsNeverTrimmed(t *testing.T) {
 				t.Errorf("%+v, want nothing trimmed of 40 s", c)
 			}
 		})
+	}
+}
+
+func TestJitterDoesNotMakeSyntheticSpeechRealTime(t *testing.T) {
+	trimmed := int64(0)
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var bits []bit
+		for u := range 12 {
+			for k := range 50 {
+				ms := float64(u)*8000 + float64(k)*100/1.1 + r.ExpFloat64()*30
+				bits = append(bits, bit{time.Duration(ms * 1e6), 800, k%10 == 0})
+			}
+		}
+		d := newDesk(0)
+		d.levels(bits, 100*second)
+		trimmed += d.Counts().TrimmedMS
+	}
+	if trimmed != 0 {
+		t.Errorf("%d ms of 2400 s were trimmed, want nothing", trimmed)
 	}
 }

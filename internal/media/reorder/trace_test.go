@@ -12,7 +12,7 @@ import (
 type network struct {
 	name       string
 	packets    int
-	jitter     string  // exponential (jitterMS is its 99th percentile), route, bursts
+	jitter     string  // exponential (jitterMS is its 99th percentile), route, bursts, spikes
 	jitterMS   float64 //
 	loss, stay float64 // chance to become and to stay lossy
 	reordered  float64 // chance to come 35 ms later
@@ -50,6 +50,8 @@ func (n network) trace() []arrival {
 			delay += r.ExpFloat64() * n.jitterMS / 4.6
 		case "route":
 			delay += float64(i/500%2)*n.jitterMS + r.ExpFloat64()*3
+		case "spikes": // the way is congested: a queue that fills at once and drains
+			delay += max(0, n.jitterMS-float64(i%400)*10) + r.ExpFloat64()*3
 		case "bursts":
 			k := int(n.jitterMS / 20)
 			delay += float64(k-1-i%k) * 20
@@ -108,6 +110,8 @@ func TestTracesKeepTheTimeLine(t *testing.T) {
 		{network{name: "packets in bursts of three", packets: 6000, jitter: "bursts", jitterMS: 60}, 20.00, 0.00},
 		// The fastest packet is the first here: 60 ms of drift are counted as delay.
 		{network{name: "a clock that is 100 ppm fast, ten minutes", packets: 30000, jitter: "exponential", jitterMS: 2, ppm: 100}, 30.39, 0.00},
+		{network{name: "a clock that is 100 ppm slow, ten minutes", packets: 30000, jitter: "exponential", jitterMS: 2, ppm: -100}, 30.41, 0.00},
+		{network{name: "congestion of 300 ms every 8 s", packets: 6000, jitter: "spikes", jitterMS: 300}, 10.84, 0},
 		{network{name: "pauses that are not sent", packets: 6000, jitter: "exponential", jitterMS: 20, pauses: true}, 4.32, 0.00},
 		{network{name: "over two wraps of the sequence", packets: 140000, jitter: "exponential", jitterMS: 2}, 0.44, 0.00},
 	} {
@@ -150,5 +154,40 @@ func TestTracesKeepTheTimeLine(t *testing.T) {
 				t.Errorf("%d restarts in one stream", n)
 			}
 		})
+	}
+}
+
+func TestStreamsThatTakeTurnsKeepTheirTimeLines(t *testing.T) {
+	// A far end that is transferred five times in a minute, with loss and jitter.
+	network := network{packets: 3000, jitter: "exponential", jitterMS: 20, loss: .03, stay: .3}
+	s := &scale{}
+	b := New(8000, s)
+	start := time.Unix(1000, 0)
+	payload := make([]byte, 160)
+	tick, last := 0.0, -1
+	want := 0
+	for _, a := range network.trace() {
+		if a.place/600 != last/600 || last < 0 {
+			want += 160 // the first packet of a stream begins its time line
+			last = a.place
+		} else if a.place > last {
+			want += (a.place - last) * 160
+			last = a.place
+		}
+		for ; tick < a.ms; tick += 20 {
+			b.Tick(start.Add(time.Duration(tick * float64(time.Millisecond))))
+		}
+		stream := a.place / 600
+		b.Push(start.Add(time.Duration(a.ms*float64(time.Millisecond))), Packet{
+			SSRC: uint32(stream), Sequence: uint16(a.seq + stream*7777), Timestamp: uint32(a.place+stream*1000000) * 160,
+			Samples: 160, Payload: payload,
+		})
+	}
+	b.Flush(start.Add(time.Duration(tick * float64(time.Millisecond))))
+	if s.samples != want {
+		t.Errorf("%d samples came out, the time lines have %d", s.samples, want)
+	}
+	if n := b.Counts().Restarts; n != 4 {
+		t.Errorf("%d restarts, want 4", n)
 	}
 }

@@ -58,6 +58,7 @@ func (s *Session) Join(_ time.Time, l Listener, f Format) {
 	p := e.pipe(f, s.codec)
 	p.users++
 	e.list = append(e.list, ear{who: l, format: f, pipe: p})
+	s.attend()
 	if f.WAV {
 		l.Audio(wav.Header(f.Rate, 16, 1, wav.Unknown))
 	}
@@ -81,6 +82,7 @@ func (s *Session) Leave(_ time.Time, l Listener) {
 		}
 	}
 	e.tidy()
+	s.attend()
 }
 
 // tidy forgets listeners that left and formats that nobody wants any more.

@@ -29,11 +29,15 @@ const (
 	KindError
 	// KindEnd is the last event: Status, Reason, SIPCode, DurationMS.
 	KindEnd
+	// KindSpeechStarted and KindSpeechStopped, for sockets that asked for them: the
+	// callee begins or ends to speak; HeardMS.
+	KindSpeechStarted
+	KindSpeechStopped
 )
 
 // String returns the lower-case name, which is also the type of the message.
 func (k Kind) String() string {
-	names := [...]string{"start", "ringing", "answered", "held", "resumed", "mark", "cleared", "error", "end"}
+	names := [...]string{"start", "ringing", "answered", "held", "resumed", "mark", "cleared", "error", "end", "speech.started", "speech.stopped"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -70,12 +74,15 @@ type Event struct {
 	// Cleared; of all speakers of the call: End. DiscardedMS is what a clear threw
 	// away: Cleared; and all that was taken and never spoken: End.
 	PlayedMS, DiscardedMS int64
+	// HeardMS is how much was heard of the callee until the event was noticed, a
+	// little after it happened: SpeechStarted, SpeechStopped.
+	HeardMS int64
 	// Underruns counts how often the queue ran dry in the middle of speech: End.
 	Underruns uint64
 
 	Code, Message string // Error
 
-	Status, Reason string // End
+	Status, Reason string // End; Reason also of Cleared: "speech" when AutoClear did it
 	SIPCode        int    // End
 	DurationMS     int64  // End: since the answer, 0 without one
 	Quality               // End: of what was heard

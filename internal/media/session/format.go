@@ -52,6 +52,11 @@ type Format struct {
 	// DropEarly (of a speaker only) throws speech away that comes before the
 	// answer, instead of keeping it until then.
 	DropEarly bool
+	// Speech (of a listener only) asks for KindSpeechStarted and KindSpeechStopped.
+	Speech bool
+	// AutoClear (of a speaker only) clears what waits when the callee begins to
+	// speak, and asks for the same events.
+	AutoClear bool
 }
 
 // Name is the format parameter that asks for this format.

@@ -157,6 +157,7 @@ func (h *hearing) Restart() {
 func (s *Session) hear(pcm []int16, same []byte) {
 	e := &s.ears
 	e.heard += s.codec.ticks(len(pcm))
+	s.listen(pcm)
 	if !e.joined {
 		if same == nil {
 			same = s.codec.encoding.encode(e.bytes[:], pcm)

@@ -580,10 +580,10 @@ func TestNothingIsAllocatedWhileACallRuns(t *testing.T) {
 			now := time.Unix(1000, 0)
 			s.Start(now, sdp.Remote{Addr: far, Codec: codec, DTMF: 101, Direction: sdp.SendRecv})
 			s.Answered(now)
-			for _, f := range []Format{pcm16k, pcm8k, {Encoding: PCM16, Rate: 24000}, {Encoding: PCM16, Rate: 48000}, ulaw8k, alaw8k, pcm16k} {
+			for _, f := range []Format{pcm16k, pcm8k, {Encoding: PCM16, Rate: 24000}, {Encoding: PCM16, Rate: 48000}, ulaw8k, alaw8k, {Encoding: PCM16, Rate: 16000, Speech: true}} {
 				s.Join(now, &deaf{}, f)
 			}
-			if err := s.SetSpeaker(now, &deaf{}, Format{Encoding: PCM16, Rate: 24000}); err != nil {
+			if err := s.SetSpeaker(now, &deaf{}, Format{Encoding: PCM16, Rate: 24000, AutoClear: true}); err != nil {
 				t.Fatal(err)
 			}
 			r := &rig{pt: codec.PayloadType}

@@ -120,6 +120,7 @@ type Session struct {
 
 	// Towards the listeners.
 	ears ears
+	talk talk
 }
 
 // New returns a session that waits for Start.
@@ -166,6 +167,7 @@ func (s *Session) begin(now time.Time, c codec) {
 	s.queue = playout.New(c.queue())
 	s.setLimit()
 	s.ears.prepare(c)
+	s.attend()
 	if s.voice != nil {
 		s.voice.tune(s.voice.rate, c)
 	}
@@ -188,7 +190,11 @@ func (s *Session) change(now time.Time, c codec) {
 	s.ears.backlog.Each(func(p []byte) { backlog.Write(convert(p)) })
 	s.ears.backlog = backlog
 	s.ears.prepare(c)
-	s.codec = c
+	if s.talk.speaking {
+		s.noticed(false)
+	}
+	s.codec, s.talk.detector = c, nil
+	s.attend()
 	if v != nil {
 		v.tune(v.rate, c)
 	}

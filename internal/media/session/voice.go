@@ -47,6 +47,7 @@ func (s *Session) SetSpeaker(_ time.Time, sp Speaker, f Format) error {
 	v := &voice{who: sp, format: f, baseMS: s.writtenMS(), told: map[string]time.Time{}}
 	s.voice = v
 	s.means(v, f.Encoding, f.Rate)
+	s.attend()
 	s.greet(sp.Event, f)
 	return nil
 }
@@ -57,6 +58,7 @@ func (s *Session) DropSpeaker(_ time.Time, sp Speaker) {
 	if s.voice != nil && s.voice.who == sp {
 		s.voice.finish(s)
 		s.voice = nil
+		s.attend()
 	}
 }
 
@@ -252,13 +254,12 @@ func (s *Session) Mark(now time.Time, name string) {
 	s.sendPassed()
 }
 
-// Clear throws away the speech that waits: the callee hears silence within one
-// packet. Marks that wait come back first, as cleared, then KindCleared.
-func (s *Session) Clear(_ time.Time) {
+// clear throws away what waits, for a reason that the speaker does not know.
+func (s *Session) clear(reason string) {
 	if s.ended {
 		return
 	}
-	e := Event{Kind: KindCleared}
+	e := Event{Kind: KindCleared, Reason: reason}
 	if s.queue == nil {
 		marks, gone := s.early.clear()
 		for _, m := range marks {
