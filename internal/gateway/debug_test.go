@@ -17,7 +17,7 @@ func TestProfilesAreServedWhereTheyAreAskedFor(t *testing.T) {
 	at := l.Addr().String()
 	l.Close()
 	r := startRig(t, "DEBUG_LISTEN="+at)
-	if got := r.status(t, "GET", "/debug/pprof/", ""); got != http.StatusNotFound {
+	if got := r.status(t, "GET", "/debug/pprof/"); got != http.StatusNotFound {
 		t.Errorf("profiles at the REST port: %d", got)
 	}
 	r.base = "http://" + at

@@ -83,7 +83,7 @@ func TestACallOutlivesItsConnection(t *testing.T) {
 			box := startBox(t, phonenet.Config{Network: "tcp"})
 			line := startWires(t, box.Addr().String())
 			r := launch(t, box, slog.New(slog.DiscardHandler), "SIP_SERVER="+line.listener.Addr().String(), "SIP_TRANSPORT=tcp")
-			r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+			r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready") == http.StatusOK })
 			r.dial(t, "100")
 			call, err := box.WaitState(t.Context(), phonenet.StateConfirmed)
 			if err != nil {
@@ -97,12 +97,12 @@ func TestACallOutlivesItsConnection(t *testing.T) {
 				if d := time.Since(cut); err != nil || d > 2*time.Second {
 					t.Errorf("REGISTER over a new connection after %v, %v, want 2 s at most", d, err)
 				}
-				r.eventually(t, "ready again", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+				r.eventually(t, "ready again", func() bool { return r.status(t, "GET", "/ready") == http.StatusOK })
 				if now := box.Calls()[0]; now.State != phonenet.StateConfirmed {
 					t.Fatalf("the call is %v after the break, want it to go on", now.State)
 				}
 			}
-			if status := r.status(t, "POST", "/hangup", ""); status >= http.StatusMultipleChoices {
+			if status := r.status(t, "POST", "/hangup"); status >= http.StatusMultipleChoices {
 				t.Fatalf("POST /hangup = %d, want success", status)
 			}
 			ended, err := box.WaitState(t.Context(), phonenet.StateEnded)
@@ -124,7 +124,7 @@ func TestTheCalleeCanHangUpAfterABreak(t *testing.T) {
 	box := startBox(t, phonenet.Config{Network: "tcp", Lose: w.listen})
 	line := startWires(t, box.Addr().String())
 	r := launch(t, box, slog.New(slog.DiscardHandler), "SIP_SERVER="+line.listener.Addr().String(), "SIP_TRANSPORT=tcp")
-	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready") == http.StatusOK })
 	r.dial(t, "100")
 	call, err := box.WaitState(t.Context(), phonenet.StateConfirmed)
 	if err != nil {

@@ -56,7 +56,7 @@ func startRigWith(t *testing.T, network phonenet.Config, log *slog.Logger, env .
 	if _, err := r.net.WaitRegistered(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+	r.eventually(t, "ready", func() bool { return r.status(t, "GET", "/ready") == http.StatusOK })
 	return r
 }
 
@@ -109,9 +109,9 @@ func (r *rig) eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func (r *rig) status(t *testing.T, method, path, body string) int {
+func (r *rig) status(t *testing.T, method, path string) int {
 	t.Helper()
-	status, _ := r.do(t, method, path, body)
+	status, _ := r.do(t, method, path, "")
 	return status
 }
 
@@ -179,7 +179,7 @@ func TestStoppingRefusesNewCallsAndSaysByeToTheOthersWhenTheDrainTimeIsOver(t *t
 		return up == 7
 	})
 	r.stop()
-	r.eventually(t, "not ready while draining", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusServiceUnavailable })
+	r.eventually(t, "not ready while draining", func() bool { return r.status(t, "GET", "/ready") == http.StatusServiceUnavailable })
 	if status, problem := r.do(t, "POST", "/call", `{"to":"100"}`); status != http.StatusServiceUnavailable || problem["code"] != "draining" {
 		t.Errorf("POST /call while draining = %d %v, want 503 draining", status, problem)
 	}

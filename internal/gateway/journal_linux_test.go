@@ -36,7 +36,7 @@ func TestAFullDiskRefusesNewCallsAndEndsNone(t *testing.T) {
 	if detail, _ := problem["detail"].(string); status != http.StatusServiceUnavailable || problem["code"] != "journal_full" || !strings.Contains(detail, "STATE_DIR") {
 		t.Errorf("POST /call on a full disk = %d %v, want 503 journal_full with the cure", status, problem)
 	}
-	if status := r.status(t, "GET", "/ready", ""); status != http.StatusServiceUnavailable {
+	if status := r.status(t, "GET", "/ready"); status != http.StatusServiceUnavailable {
 		t.Errorf("GET /ready on a full disk = %d, want 503", status)
 	}
 	if code, err := r.net.Ping(t.Context(), running.ID); err != nil || code != http.StatusOK {
@@ -45,7 +45,7 @@ func TestAFullDiskRefusesNewCallsAndEndsNone(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually(t, "ready again", func() bool { return r.status(t, "GET", "/ready", "") == http.StatusOK })
+	r.eventually(t, "ready again", func() bool { return r.status(t, "GET", "/ready") == http.StatusOK })
 	r.dial(t, "100")
 	r.eventually(t, "two calls up", func() bool {
 		up := 0

@@ -59,7 +59,7 @@ func (r *rig) calling(t *testing.T) {
 	if _, err := r.net.WaitState(t.Context(), phonenet.StateConfirmed); err != nil {
 		t.Fatal(err)
 	}
-	if status := r.status(t, "POST", "/hangup", ""); status >= http.StatusMultipleChoices {
+	if status := r.status(t, "POST", "/hangup"); status >= http.StatusMultipleChoices {
 		t.Fatalf("POST /hangup = %d, want success", status)
 	}
 	if _, err := r.net.WaitState(t.Context(), phonenet.StateEnded); err != nil {

@@ -32,8 +32,11 @@ func serve[I, O any](handler func(context.Context, *I) (*O, error)) func(huma.AP
 }
 
 // table is all that REST can do.
-func (s *server) table() []operation {
-	calls, system := []string{"Calls"}, []string{"System"}
+func (s *server) table() []operation { return append(s.callTable(), s.systemTable()...) }
+
+// callTable is what can be done with calls.
+func (s *server) callTable() []operation {
+	calls := []string{"Calls"}
 	dialRefusals := []int{400, 413, 422, 409, 429, 503}
 	return []operation{
 		{
@@ -86,6 +89,13 @@ func (s *server) table() []operation {
 			},
 			refusals: []int{404, 409}, register: serve(s.hangupOnly),
 		},
+	}
+}
+
+// systemTable is what can be asked about the gateway.
+func (s *server) systemTable() []operation {
+	system := []string{"System"}
+	return []operation{
 		{
 			Operation: huma.Operation{
 				OperationID: "registrations", Method: http.MethodGet, Path: "/v1/registrations", Tags: system,
