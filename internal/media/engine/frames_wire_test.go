@@ -96,6 +96,8 @@ func answers(conn *Conn, c *wsClient) []string {
 				got = append(got, fmt.Sprint("close ", int(code)))
 			}
 			return got
+		default:
+			return append(got, fmt.Sprint("opcode ", f.Header.OpCode))
 		}
 	}
 }

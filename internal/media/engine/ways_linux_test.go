@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -293,20 +294,31 @@ func beLoad(calls int) error {
 		}
 	}
 	l := load{calls: all, frame: ws.MustCompileFrame(ws.MaskFrameWith(ws.NewBinaryFrame(make([]byte, 640)), testMask))}
-	begin := time.Now()
-	for step := range (warm + count) * 20 {
-		if step == warm*20 {
+	if err := l.listen(); err != nil {
+		return err
+	}
+	// Every packet and every message has its own instant, as it is with phones and bots all over the world.
+	begin, each := time.Now(), period/time.Duration(2*calls)
+	for step := range (warm + count) * 2 * calls {
+		if step == warm*2*calls {
 			l.frames, l.heard, l.delays = 0, 0, l.delays[:0]
-			fmt.Println("{}")
+			if _, err := os.Stdout.WriteString("{}\n"); err != nil {
+				return err
+			}
 		}
-		for time.Since(begin) < time.Duration(step)*time.Millisecond {
-			l.take()
-			at := unix.NsecToTimespec(int64(100 * time.Microsecond))
-			_ = unix.Nanosleep(&at, nil)
+		for at := begin.Add(time.Duration(step) * each); ; {
+			if err := l.take(0); err != nil {
+				return err
+			}
+			if time.Now().After(at) {
+				break
+			}
 		}
 		l.give(step)
 	}
-	l.take()
+	if err := l.take(50 * time.Millisecond); err != nil {
+		return err
+	}
 	return json.NewEncoder(os.Stdout).Encode(loadSays{Frames: l.frames, Lost: max(l.frames-l.heard-calls, 0), LatencyNS: l.median()})
 }
 
@@ -318,6 +330,7 @@ type loadCall struct {
 }
 
 type load struct {
+	ep            int
 	calls         []loadCall
 	frame         []byte
 	buf           [4096]byte
@@ -346,45 +359,76 @@ func (c *loadCall) open(ports [2]uint16) error {
 		}
 		*fd = polledCarrier(nil, nc).(*polledConn).fd
 	}
-	fmt.Println(s.local.Port())
+	_, err = fmt.Fprintln(os.Stdout, s.local.Port())
+	return err
+}
+
+// listen makes the set of all sockets that are read.
+func (l *load) listen() error {
+	var err error
+	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	for i := range l.calls {
+		for k, fd := range []int{l.calls[i].udp, l.calls[i].listen} {
+			e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(2*i + k)}
+			if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
-// give sends what is due in this millisecond: each call every 20.
+// give sends the packet of a phone, or the message of the bot of another call.
 func (l *load) give(step int) {
-	var packet [172]byte
-	for i := step % 20; i < len(l.calls); i += 20 {
-		c := &l.calls[i]
-		c.seq++
-		packet[0] = 0x80
-		binary.BigEndian.PutUint16(packet[2:], c.seq)
-		binary.BigEndian.PutUint32(packet[4:], uint32(c.seq)*160)
-		c.sent = time.Now()
-		_, _ = send(c.udp, packet[:])
+	c := &l.calls[step/2%len(l.calls)]
+	if step%2 == 1 {
+		c = &l.calls[(step/2+len(l.calls)/3)%len(l.calls)]
 		_, _ = send(c.speak, l.frame)
-		l.frames++
+		return
+	}
+	var packet [172]byte
+	c.seq++
+	packet[0] = 0x80
+	binary.BigEndian.PutUint16(packet[2:], c.seq)
+	binary.BigEndian.PutUint32(packet[4:], uint32(c.seq)*160)
+	c.sent = time.Now()
+	_, _ = send(c.udp, packet[:])
+	l.frames++
+}
+
+// take reads what comes within a time.
+func (l *load) take(wait time.Duration) error {
+	var events [256]unix.EpollEvent
+	for end := time.Now().Add(wait); ; {
+		n, err := unix.EpollWait(l.ep, events[:], max(int(time.Until(end)/time.Millisecond), 0))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		for i := range max(n, 0) {
+			l.read(&l.calls[events[i].Fd/2], events[i].Fd%2 == 0)
+		}
+		if n < len(events) && time.Now().After(end) {
+			return nil
+		}
 	}
 }
 
-// take reads everything that has come.
-func (l *load) take() {
-	for i := range l.calls {
-		c := &l.calls[i]
-		for {
-			if _, errno := recv(c.udp, l.buf[:]); errno != 0 {
-				break
-			}
-		}
-		n, errno := recv(c.listen, l.buf[:])
-		if errno != 0 {
-			continue
-		}
-		c.got += n
-		for c.got >= 644 {
-			c.got -= 644
-			l.heard++
-			l.delays = append(l.delays, time.Since(c.sent))
-		}
+func (l *load) read(c *loadCall, rtp bool) {
+	if rtp {
+		_, _ = recv(c.udp, l.buf[:])
+		return
+	}
+	n, errno := recv(c.listen, l.buf[:])
+	if errno != 0 {
+		return
+	}
+	c.got += n
+	for c.got >= 644 {
+		c.got -= 644
+		l.heard++
+		l.delays = append(l.delays, time.Since(c.sent))
 	}
 }
 
