@@ -3,8 +3,10 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,8 +19,15 @@ func startCallee(t *testing.T, port int, scenario string) *process {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	return start(t, dir, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mp", strconv.Itoa(freePort(t)),
+	callee := start(t, dir, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-mp", strconv.Itoa(freePort(t)),
 		"-m", "1", "-nr", "-nostdin", "-timeout", "40", "-timeout_error", "-trace_err", "-error_file", filepath.Join(dir, "errors.log"))
+	// Who calls before the callee is there is refused.
+	eventually(t, 10*time.Second, "sipp listens", func() (bool, string) {
+		// Not by binding the port oneself: sipp could come just then.
+		sockets, err := os.ReadFile("/proc/net/udp")
+		return err != nil || strings.Contains(string(sockets), fmt.Sprintf("0100007F:%04X", port)), "its port is free"
+	})
+	return callee
 }
 
 // waitScenario waits until the callee has seen all that its scenario wants.

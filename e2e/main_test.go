@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -68,24 +70,45 @@ func lookPath(command string) (string, error) {
 	return exec.LookPath(filepath.Join("/usr/sbin", command))
 }
 
-// freePort returns a port that was free on loopback for UDP and TCP a moment ago.
+// nextPort is where freePort goes on. The ports lie below those that the kernel gives to connections, which could
+// take them in between; where to begin is left to chance, as another run may be under way.
+var nextPort atomic.Int32
+
+// portBlock is how many ports in a row are given out as one: baresip also takes the next one for TLS, and sipp the
+// ones for RTCP and video.
+const portBlock = 8
+
+// freePort returns a port on loopback that was free for UDP and TCP a moment ago, with those behind it, and is not
+// given out again.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 50 {
-		udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := udp.LocalAddr().(*net.UDPAddr).Port
-		tcp, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		udp.Close()
-		if err == nil {
-			tcp.Close()
+	const first, blocks = 12000, 2200
+	nextPort.CompareAndSwap(0, rand.Int32N(blocks))
+	for range blocks {
+		port := first + portBlock*(int(nextPort.Add(1))%blocks)
+		if blockIsFree(port) {
 			return port
 		}
 	}
-	t.Fatal("no port is free for UDP and TCP")
+	t.Fatal("no ports are free for UDP and TCP")
 	return 0
+}
+
+func blockIsFree(first int) bool {
+	for port := first; port < first+portBlock; port++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		udp, err := net.ListenPacket("udp4", address)
+		if err != nil {
+			return false
+		}
+		udp.Close()
+		tcp, err := net.Listen("tcp4", address)
+		if err != nil {
+			return false
+		}
+		tcp.Close()
+	}
+	return true
 }
 
 // process is a peer that runs beside the test and is ended with it.

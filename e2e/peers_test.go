@@ -95,10 +95,10 @@ func startPhone(t *testing.T, p *provider, speech48k []int16) *phone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rtp := freePort(t) &^ 1
+	rtp := freePort(t)
 	filled := strings.NewReplacer(
 		"@PORT@", strconv.Itoa(freePort(t)), "@SPEECH@", speech, "@RECORD@", ph.record,
-		"@MODULES@", modules(t, "baresip/modules/g711.so"), "@RTPFROM@", strconv.Itoa(rtp), "@RTPTO@", strconv.Itoa(rtp+50),
+		"@MODULES@", modules(t, "baresip/modules/g711.so"), "@RTPFROM@", strconv.Itoa(rtp), "@RTPTO@", strconv.Itoa(rtp+portBlock-1),
 	).Replace(string(config))
 	account := fmt.Sprintf("<sip:bob@127.0.0.1:%d;transport=udp>;auth_user=bob;auth_pass=bob-secret;answermode=auto;regint=120\n", p.port)
 	for name, text := range map[string]string{"config": filled, "accounts": account, "contacts": ""} {
