@@ -81,8 +81,9 @@ type phone struct {
 	record string
 }
 
-// startPhone runs a baresip that speaks the samples (at 48 kHz) to whoever calls.
-func startPhone(t *testing.T, p *provider, speech48k []int16) *phone {
+// startPhone runs a baresip that speaks the samples (at 48 kHz) to whoever calls. What more it is to be told of its
+// account may follow.
+func startPhone(t *testing.T, p *provider, speech48k []int16, more ...string) *phone {
 	t.Helper()
 	dir := t.TempDir()
 	ph := &phone{record: filepath.Join(dir, "record")}
@@ -100,7 +101,7 @@ func startPhone(t *testing.T, p *provider, speech48k []int16) *phone {
 		"@PORT@", strconv.Itoa(freePort(t)), "@SPEECH@", speech, "@RECORD@", ph.record,
 		"@MODULES@", modules(t, "baresip/modules/g711.so"), "@RTPFROM@", strconv.Itoa(rtp), "@RTPTO@", strconv.Itoa(rtp+portBlock-1),
 	).Replace(string(config))
-	account := fmt.Sprintf("<sip:bob@127.0.0.1:%d;transport=udp>;auth_user=bob;auth_pass=bob-secret;answermode=auto;regint=120\n", p.port)
+	account := fmt.Sprintf("<sip:bob@127.0.0.1:%d;transport=udp>;auth_user=bob;auth_pass=bob-secret;answermode=auto;regint=120%s\n", p.port, strings.Join(more, ""))
 	for name, text := range map[string]string{"config": filled, "accounts": account, "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -117,7 +118,8 @@ func startPhone(t *testing.T, p *provider, speech48k []int16) *phone {
 	return ph
 }
 
-// heard returns what the phone decoded in its last call, at 8 kHz; the file is complete when the call has ended.
+// heard returns what the phone decoded in its last call, at the rate of its codec; the file is complete when the call
+// has ended.
 func (ph *phone) heard(t *testing.T) []int16 {
 	t.Helper()
 	var path string

@@ -16,9 +16,11 @@ func TestSpeechCrossesARealProviderToARealPhoneInBothDirections(t *testing.T) {
 		name    string
 		network string
 		defines []string
+		wide    bool // the phone speaks G.722 only: baresip follows the order of the offer, in which PCMA comes first
 	}{
 		{name: "over UDP with an MD5 digest", network: "udp"},
 		{name: "over UDP with a SHA-256 digest, BYE challenged", network: "udp", defines: []string{"SHA256", "BYEAUTH"}},
+		{name: "over UDP with G.722", network: "udp", wide: true},
 		{name: "over TCP", network: "tcp"},
 		{name: "over TLS with a certificate that is checked", network: "tls"},
 	}
@@ -28,9 +30,13 @@ func TestSpeechCrossesARealProviderToARealPhoneInBothDirections(t *testing.T) {
 			p := startProvider(t, test.defines...)
 			said := sound.Speech16k(t)
 			// The phone hangs up when its file ends, so silence follows its speech.
-			phrase, rate := sample.Phrase()
-			spoken := convert(t, phrase, rate, 48000)
-			ph := startPhone(t, p, append(spoken, make([]int16, 20*48000)...))
+			phrase, original := sample.Phrase()
+			spoken := convert(t, phrase, original, 48000)
+			codec, rate, prefers := "PCMA", 8000, ";audio_codecs=pcma/8000/1"
+			if test.wide {
+				codec, rate, prefers = "G722", 16000, ";audio_codecs=g722/16000/1"
+			}
+			ph := startPhone(t, p, append(spoken, make([]int16, 20*48000)...), prefers)
 			g := startGateway(t, p.account(test.network)...)
 			g.waitReady(t)
 
@@ -53,7 +59,10 @@ func TestSpeechCrossesARealProviderToARealPhoneInBothDirections(t *testing.T) {
 				t.Errorf("rtp_packets_lost = %v, want 0", lost)
 			}
 			compare(t, "what the socket heard", convert(t, spoken, 48000, 16000), ear.heard(), 16000)
-			compare(t, "what the phone heard", convert(t, said, 16000, 8000), ph.heard(t), 8000)
+			compare(t, "what the phone heard", convert(t, said, 16000, rate), ph.heard(t), rate)
+			if got := state.text("codec"); got != codec {
+				t.Errorf("codec = %s, want %s", got, codec)
+			}
 		})
 	}
 }
