@@ -14,10 +14,13 @@ ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nethttpomithttp2 \
       -ldflags "-s -w -X main.version=${VERSION}" \
       -o /out/phonesocket ./cmd/phonesocket
+# A volume takes the owner of the directory that it covers.
+RUN mkdir -p /out/state
 
 FROM scratch AS from-scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/phonesocket /usr/local/bin/phonesocket
+COPY --from=build --chown=65532:65532 /out/state /var/lib/phonesocket
 # Inside a container the published ports decide who gets in, so all addresses are served.
 ENV HTTP_BIND=0.0.0.0
 USER 65532:65532
@@ -28,6 +31,7 @@ ENTRYPOINT ["/usr/local/bin/phonesocket"]
 FROM ${BASE_IMAGE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/phonesocket /usr/local/bin/phonesocket
+COPY --from=build --chown=65532:65532 /out/state /var/lib/phonesocket
 ENV HTTP_BIND=0.0.0.0
 USER 65532:65532
 EXPOSE 8085 8086 8087

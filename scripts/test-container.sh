@@ -147,6 +147,31 @@ say "no privileges, three ports"
 API_TOKEN=container-test-token python3 scripts/test-call.py --api "http://127.0.0.1:$api" --speak-port "$speak" --listen-port "$listen" \
 	--to 100 --echo --record "$work/heard.wav"
 
+say "killing it with a call up"
+API_TOKEN=container-test-token python3 - "http://127.0.0.1:$api/call" <<'PY'
+import os, sys, time, urllib.request
+def ask(url, data=None):
+    request = urllib.request.Request(url, data, {"Authorization": "Bearer " + os.environ["API_TOKEN"], "Content-Type": "application/json"})
+    return urllib.request.urlopen(request, timeout=5).read().decode()
+ask(sys.argv[1], b'{"to":"100"}')
+for _ in range(50):
+    if '"in-progress"' in ask(sys.argv[1].replace("/call", "/v1/calls")):
+        break
+    time.sleep(0.1)
+else:
+    sys.exit("the call was not answered in 5 s")
+PY
+docker kill "$id" >/dev/null
+docker start "$id" >/dev/null
+tries=0
+until docker logs "$id" 2>&1 | grep -q "calls that a crash has left are ended"; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 20 ] || die "the call was not ended within 20 s of the restart"
+	sleep 1
+done
+say "its call was ended after the restart"
+[ "$(docker diff "$id" | wc -l)" -le 1 ] || die "it wrote to its root file system: $(docker diff "$id")"
+
 say "memory in use: $(docker stats --no-stream --format '{{.MemUsage}}' "$id")"
 docker stop -t 20 "$id" >/dev/null
 [ "$(inspect '{{.State.ExitCode}}')" = 0 ] || die "SIGTERM ended it with exit code $(inspect '{{.State.ExitCode}}')"
