@@ -14,9 +14,9 @@ import "time"
 const (
 	prebufferStep = 20 * time.Millisecond
 	prebufferMax  = 200 * time.Millisecond
-	// prebufferDecay is what it loses in a second while a writer in real time
-	// keeps up.
-	prebufferDecay = 2 * time.Millisecond
+	// prebufferShare: it loses one part in so many of the time in which a writer
+	// in real time keeps up, 2 ms in a second.
+	prebufferShare = 500
 	// stallWindow: when audio comes again this soon after the queue ran dry, it
 	// ran dry in the middle of speech.
 	stallWindow = 500 * time.Millisecond
@@ -136,7 +136,7 @@ func (q *Queue) Write(now time.Time, p []byte) int {
 	q.pace.came(now, n, q.cfg.BytesPerMS)
 	if now.After(q.came) {
 		if q.pace.steady {
-			q.prebuffer = max(q.prebuffer-now.Sub(q.came)*prebufferDecay/time.Second, prebufferStep)
+			q.prebuffer = max(q.prebuffer-now.Sub(q.came)/prebufferShare, prebufferStep)
 		}
 		q.came, q.piece = now, 0
 	}

@@ -26,9 +26,9 @@ func (shape) Fade(p []byte) {
 	}
 }
 
-func (shape) Quiet(p []byte) bool       { return bytes.Equal(p, full(p[0], len(p))) }
-func (shape) Period(p []byte) int       { return min(len(p)/2, 80) }
-func (shape) Join(dst, from, to []byte) { copy(dst, to) }
+func (shape) Quiet(p []byte) bool    { return bytes.Equal(p, full(p[0], len(p))) }
+func (shape) Period(p []byte) int    { return min(len(p)/2, 80) }
+func (shape) Join(dst, _, to []byte) { copy(dst, to) }
 
 // desk drives a queue with a virtual clock.
 type desk struct {

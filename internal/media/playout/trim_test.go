@@ -15,16 +15,16 @@ type bit struct {
 }
 
 // steadily is a writer in real time: 20 ms every 20 ms by a clock that is
-// faster by so many parts in a million, each a little late, with a pause of
+// faster by so many parts in a million, each some 2 ms late, with a pause of
 // 200 ms in every second of speech.
-func steadily(from, to time.Duration, ppm, jitterMS float64) (bits []bit) {
+func steadily(to time.Duration, ppm float64) (bits []bit) {
 	r := rand.New(rand.NewPCG(7, 7))
 	for i := 0; ; i++ {
-		at := from + time.Duration(float64(i)*20e6*(1-ppm*1e-6))
+		at := time.Duration(float64(i) * 20e6 * (1 - ppm*1e-6))
 		if at >= to {
 			return bits
 		}
-		late := time.Duration(r.ExpFloat64() * jitterMS * 1e6)
+		late := time.Duration(r.ExpFloat64() * 2e6)
 		bits = append(bits, bit{at + late, frame, i%50 >= 40})
 	}
 }
@@ -94,27 +94,27 @@ func TestAStallNeverBecomesDelay(t *testing.T) {
 		until time.Duration
 	}{
 		{"300 ms late, all at once", func() []bit {
-			return stall(steadily(0, 20*second, 0, 2), 8*second, 8300*time.Millisecond)
+			return stall(steadily(20*second, 0), 8*second, 8300*time.Millisecond)
 		}, 10300 * time.Millisecond, 20 * second},
 		{"300 ms late, and nobody pauses", func() []bit {
-			b := stall(steadily(0, 20*second, 0, 2), 8*second, 8300*time.Millisecond)
+			b := stall(steadily(20*second, 0), 8*second, 8300*time.Millisecond)
 			for i := range b {
 				b[i].quiet = false
 			}
 			return b
 		}, 10300 * time.Millisecond, 20 * second},
 		{"150 ms late, again and again", func() []bit {
-			b := steadily(0, 70*second, 0, 2)
+			b := steadily(70*second, 0)
 			for at := 3 * second; at < 12*second; at += second {
 				b = stall(b, at, at+150*time.Millisecond)
 			}
 			return b
 		}, 60 * second, 70 * second},
 		{"three seconds late, all at once", func() []bit {
-			return stall(steadily(0, 30*second, 0, 2), 8*second, 11*second)
+			return stall(steadily(30*second, 0), 8*second, 11*second)
 		}, 22 * second, 30 * second},
 		{"a pause in which nothing is sent", func() []bit {
-			return gone(steadily(0, 20*second, 0, 2), 5*second, 9*second)
+			return gone(steadily(20*second, 0), 5*second, 9*second)
 		}, 11 * second, 20 * second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestAStallNeverBecomesDelay(t *testing.T) {
 func TestClocksThatDifferNeverBecomeDelayInAnHour(t *testing.T) {
 	for _, ppm := range []float64{100, -100} {
 		d := newDesk(0)
-		ms := d.levels(steadily(0, time.Hour, ppm, 2), time.Hour-second)
+		ms := d.levels(steadily(time.Hour, ppm), time.Hour-second)
 		first, last := least(ms, second, 20*second), least(ms, time.Hour-30*second, time.Hour-2*second)
 		worst := int64(0)
 		for at := 20 * second; at < time.Hour-30*second; at += 20 * second {
@@ -164,7 +164,7 @@ func TestWhatComesInBurstsIsNeverTrimmed(t *testing.T) {
 		return bits
 	}
 	// Real time at first, then ten seconds at once, in which there is much silence.
-	switches := steadily(0, 6*second, 0, 2)
+	switches := steadily(6*second, 0)
 	for i := range 500 {
 		switches = append(switches, bit{6 * second, frame, i%2 == 0})
 	}

@@ -116,7 +116,7 @@ func ReadReport(data []byte, ours uint32) (Report, error) {
 		if size > len(part) {
 			return Report{}, fmt.Errorf("RTCP part at byte %d has %d of %d bytes: %w", at, len(part), size, ErrMalformed)
 		}
-		if !r.part(part[:size], ours) {
+		if !readPart(&r, part[:size], ours) {
 			return Report{}, fmt.Errorf("RTCP part of type %d at byte %d: %w", part[1], at, ErrMalformed)
 		}
 		at += size
@@ -124,8 +124,8 @@ func ReadReport(data []byte, ours uint32) (Report, error) {
 	return r, nil
 }
 
-// part takes one part; false means that it is shorter than it says.
-func (r *Report) part(p []byte, ours uint32) bool {
+// readPart takes one part; false means that it is shorter than it says.
+func readPart(r *Report, p []byte, ours uint32) bool {
 	be := binary.BigEndian
 	count, body := int(p[0]&0x1F), p[4:]
 	switch p[1] {

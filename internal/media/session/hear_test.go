@@ -658,16 +658,16 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		r := newRig(t, Config{EarlyLimit: time.Second, QueueLimit: 2 * time.Second, BacklogLimit: time.Second, RTPTimeout: time.Second})
 		sp, li := &socket{}, &socket{}
-		formats := []Format{alaw8k, ulaw8k, pcm8k, pcm16k, {Encoding: PCM16, Rate: 48000, WAV: true}, {Encoding: ALaw, Rate: 8000, DropEarly: true}}
+		formats := []Format{alaw8k, ulaw8k, pcm8k, pcm16k, {Encoding: PCM16, Rate: 48000, WAV: true}, {Encoding: ALaw, Rate: 8000, DropEarly: true}, {Encoding: PCM16, Rate: 24000, Speech: true, AutoClear: true}}
 		for i, op := range ops {
 			f := formats[i%len(formats)]
-			switch op % 18 {
+			switch op % 19 {
 			case 0:
-				r.Start(r.now, r.remote(Codecs()[i%2]))
+				r.Start(r.now, r.remote(Codecs()[i%3]))
 			case 1:
 				r.Answered(r.now)
 			case 2:
-				r.ticks(int(op) / 18)
+				r.ticks(int(op) / 19)
 			case 3, 4:
 				r.Speak(r.now, ops[i:])
 			case 5:
@@ -695,9 +695,11 @@ func FuzzSession(f *testing.F) {
 			case 14:
 				r.Packet(r.now, r.far, ops[i:])
 			case 15:
-				r.pt = op / 18 * 13
+				r.pt = []uint8{8, 0, 9, 13, 101, 96}[i%6]
 			case 16:
 				r.Speak(r.now, append(wav.Header(8000<<(op/100), 16, 1, wav.Unknown), ops...))
+			case 18:
+				r.Packet(r.now, r.far, rtp.Report{SSRC: 77, Sends: op > 99, About: true, Block: rtp.Block{SSRC: 0xCAFE, LastSR: uint32(op)}}.Append(nil, "n"))
 			case 17:
 				r.Ringing(r.now)
 				if op > 240 {
@@ -708,7 +710,7 @@ func FuzzSession(f *testing.F) {
 			r.now = r.now.Add(time.Duration(op) * time.Millisecond)
 		}
 		st := r.Stats(r.now)
-		if st.SpokenMS < 0 || st.QueuedMS > 2000 || st.BacklogMS > 1000 {
+		if st.SpokenMS < 0 || st.HeardMS < 0 || st.MOS < 0 || st.MOS > 4.5 || st.DiscardedMS < 0 || st.QueuedMS > 2000 || st.BacklogMS > 1000 {
 			t.Fatalf("stats %+v", st)
 		}
 		for _, p := range r.sent {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ type path struct {
 	jitterMS       float64 // mean of an exponential distribution
 	loss, stay     float64 // chance that a loss begins, and that it goes on
 	doubled, swaps float64
-	spikes, paused bool
+	spikes         bool
 	ppm            float64
 	concealed      float64 // golden: share of the time line, in percent
 	correlation    float64 // golden: of what was sent with what was heard
@@ -207,7 +208,7 @@ func TestSyntheticSpeechALittleFasterThanRealTimeIsFluent(t *testing.T) {
 				at = append(at, time.Duration(ms*1e6))
 			}
 		}
-		sort.Slice(at, func(a, b int) bool { return at[a] < at[b] })
+		slices.Sort(at)
 		start := r.now
 		for len(at) > 0 || r.Stats(r.now).QueuedMS > 0 {
 			for len(at) > 0 && at[0] <= r.now.Sub(start) {

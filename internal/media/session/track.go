@@ -9,8 +9,9 @@ type track struct {
 	rate      int
 	resampler *resample.Resampler // nil when the rate is that of the codec
 	pending   bool                // the end of what was said is still in the resampler
-	in, out   [maxSamples]int16
-	wire      [2 * wideFrame]byte
+	in        [maxSamples]int16
+	out       [wideFrame + 1]int16 // one more when a filter was between two samples
+	wire      [2 * (wideFrame + 1)]byte
 }
 
 // tune sets the rates; what was pending must have been finished.
