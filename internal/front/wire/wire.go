@@ -12,7 +12,8 @@
 //	{"type":"resumed","call":"call_…"}
 //	{"type":"mark","call":"call_…","name":"…","played_ms":1200}
 //	                       speak only: everything before the mark was spoken; with "cleared":true it
-//	                       was thrown away by a clear
+//	                       was thrown away by a clear; here and in cleared, "underruns" tells how often
+//	                       speech was interrupted because it came too late, when it was
 //	{"type":"cleared","call":"call_…","played_ms":1200,"discarded_ms":300}
 //	                       speak only: the answer to clear, or with "reason":"speech" what auto_clear did
 //	{"type":"speech.started","call":"call_…","heard_ms":5400}
@@ -112,10 +113,12 @@ func (JSON) AppendEvent(dst []byte, e session.Event) ([]byte, bool) {
 		if e.Cleared {
 			o.raw("cleared", "true")
 		}
+		o.underruns(&e)
 	case session.KindCleared:
 		o.number("played_ms", e.PlayedMS)
 		o.number("discarded_ms", e.DiscardedMS)
 		o.text("reason", e.Reason)
+		o.underruns(&e)
 	case session.KindSpeechStarted, session.KindSpeechStopped:
 		o.number("heard_ms", e.HeardMS)
 	case session.KindError:
@@ -142,6 +145,13 @@ func (o *object) start(e *session.Event) {
 	o.number("channels", 1)
 	o.number("frame_ms", session.FrameMS)
 	o.text("codec", e.Codec)
+}
+
+// underruns is told when there were any.
+func (o *object) underruns(e *session.Event) {
+	if e.Underruns > 0 {
+		o.number("underruns", int64(e.Underruns))
+	}
 }
 
 func (o *object) end(e *session.Event) {

@@ -91,6 +91,7 @@ func TestEventsAreWrittenAsDocumented(t *testing.T) {
 		{with(func(e *session.Event) { e.Kind, e.Name, e.PlayedMS = session.KindMark, "a\"\\\n", 40 }), `{"type":"mark","call":"call_1","name":"a\"\\\u000a","played_ms":40}`},
 		{with(func(e *session.Event) { e.Kind, e.Name, e.Cleared = session.KindMark, "b", true }), `{"type":"mark","call":"call_1","name":"b","played_ms":0,"cleared":true}`},
 		{with(func(e *session.Event) { e.Kind, e.PlayedMS, e.DiscardedMS = session.KindCleared, 20, 60 }), `{"type":"cleared","call":"call_1","played_ms":20,"discarded_ms":60}`},
+		{with(func(e *session.Event) { e.Kind, e.Name, e.Underruns = session.KindMark, "c", 2 }), `{"type":"mark","call":"call_1","name":"c","played_ms":0,"underruns":2}`},
 		{with(func(e *session.Event) { e.Kind, e.Reason = session.KindCleared, "speech" }), `{"type":"cleared","call":"call_1","played_ms":0,"discarded_ms":0,"reason":"speech"}`},
 		{with(func(e *session.Event) { e.Kind, e.HeardMS = session.KindSpeechStarted, 7 }), `{"type":"speech.started","call":"call_1","heard_ms":7}`},
 		{with(func(e *session.Event) { e.Kind, e.HeardMS = session.KindSpeechStopped, 9 }), `{"type":"speech.stopped","call":"call_1","heard_ms":9}`},

@@ -77,7 +77,8 @@ type Event struct {
 	// HeardMS is how much was heard of the callee until the event was noticed, a
 	// little after it happened: SpeechStarted, SpeechStopped.
 	HeardMS int64
-	// Underruns counts how often the queue ran dry in the middle of speech: End.
+	// Underruns counts how often the queue ran dry in the middle of speech: Mark,
+	// Cleared, End.
 	Underruns uint64
 
 	Code, Message string // Error

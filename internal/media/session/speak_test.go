@@ -497,7 +497,7 @@ func TestASpeakerThatStallsIsBackWithinTwoSeconds(t *testing.T) {
 		r := newRig(t, Config{})
 		r.Start(r.now, r.remote(codec))
 		r.Answered(r.now)
-		speaker(r, pcm16k)
+		s := speaker(r, pcm16k)
 		voice := speech(20*16000, 16000)
 		fed, before, after := 0, 0, 0
 		for i := range 900 {
@@ -520,6 +520,11 @@ func TestASpeakerThatStallsIsBackWithinTwoSeconds(t *testing.T) {
 		}
 		if after > before+30 {
 			t.Errorf("%s: %d ms late two seconds after the stall, %d before", codec.Name, after, before)
+		}
+		r.Mark(r.now, "late")
+		r.ticks(5)
+		if m := s.of(KindMark); len(m) != 1 || m[0].Underruns != 1 {
+			t.Errorf("%s: marks %+v, want one that knows of the underrun", codec.Name, m)
 		}
 		if st := r.Stats(r.now); st.Underruns != 1 || st.TrimmedMS < 250 || st.TrimmedMS > 320 {
 			t.Errorf("%s: %+v", codec.Name, st)

@@ -277,7 +277,7 @@ func (s *Session) clear(reason string) {
 	v.odd = false
 	v.drop()
 	v.baseMS = min(v.baseMS, s.writtenMS())
-	e.PlayedMS = v.played(s.playedMS())
+	e.PlayedMS, e.Underruns = v.played(s.playedMS()), s.underruns()
 	v.who.Event(s.event(e, v.format))
 }
 
@@ -300,7 +300,9 @@ func (s *Session) queuePassed() []playout.Passed {
 
 func (s *Session) tellMark(p playout.Passed) {
 	if v := s.voice; v != nil {
-		v.who.Event(s.event(Event{Kind: KindMark, Name: p.Name, Cleared: p.Cleared, PlayedMS: v.played(p.AtMS)}, v.format))
+		v.who.Event(s.event(Event{
+			Kind: KindMark, Name: p.Name, Cleared: p.Cleared, PlayedMS: v.played(p.AtMS), Underruns: s.underruns(),
+		}, v.format))
 	}
 }
 
@@ -317,4 +319,11 @@ func (s *Session) playedMS() int64 {
 		return 0
 	}
 	return s.queue.Counts().PlayedMS
+}
+
+func (s *Session) underruns() uint64 {
+	if s.queue == nil {
+		return 0
+	}
+	return s.queue.Counts().Underruns
 }
