@@ -10,6 +10,10 @@ import (
 	"phonesocket/internal/sip/transport"
 )
 
+// errIncoming: whoever calls us could hang up on us with a challenge and take our
+// answer home to guess the password from it (the "digest leak").
+var errIncoming = errors.New("challenge within an incoming call: not answered")
+
 var errUntrusted = errors.New("challenge does not come from the provider: not answered")
 
 func challenge(res *sip.Response) bool {
@@ -24,6 +28,9 @@ func (d *Dialog) authorize(req *sip.Request, res *sip.Response) (*sip.Request, e
 // authorizeAt answers the challenge of a target, if it is one that may see our
 // credentials: within a call the peer could lead us to anybody.
 func (d *Dialog) authorizeAt(req *sip.Request, res *sip.Response, at transport.Target) (*sip.Request, error) {
+	if d.arriving != nil {
+		return nil, errIncoming
+	}
 	if at.Addr.Addr() != d.path.Target.Addr.Addr() && !d.ua.cfg.Trusted(at.Addr.Addr()) {
 		return nil, errUntrusted
 	}

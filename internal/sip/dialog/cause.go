@@ -11,6 +11,7 @@ import (
 // back unchanged.
 const (
 	ReasonRemoteBye      = "remote_bye"      // the callee hung up
+	ReasonRemoteCancel   = "remote_cancel"   // the caller gave up before the answer
 	ReasonAPIHangup      = "api_hangup"      // somebody asked us to hang up
 	ReasonBusy           = "busy"            // the callee is busy
 	ReasonNoAnswer       = "no_answer"       // the network gave up waiting for the callee

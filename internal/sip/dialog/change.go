@@ -24,6 +24,7 @@ type change struct {
 	resend  func()        // stops the repetition of the 2xx
 	give    func()        // stops waiting for the ACK
 	every   time.Duration // between two 2xx
+	first   bool          // the INVITE that began the call
 }
 
 func noop() {}
@@ -39,10 +40,10 @@ func (l *leg) change(s *transaction.Server) {
 		code = sip.StatusUnsupportedMediaType
 	case !ok:
 		code = statusIntervalTooSmall
-	case l.offered != nil:
+	case l.offered != nil, l.d.open() && (req.Method == sip.INVITE || len(sdp) > 0):
 		l.tooEarly(s)
 		return
-	case l.offering, l.ack == nil && req.Method == sip.INVITE:
+	case l.offering, !l.confirmed() && req.Method == sip.INVITE:
 		// "A UAS that receives an INVITE on a dialog while an INVITE it had
 		// sent on that dialog is in progress MUST return a 491" (section 14.2).
 		code = sip.StatusRequestPending
@@ -148,6 +149,12 @@ func (c *change) again() {
 // terminated. This is accomplished with a BYE" (RFC 3261 section 13.3.1.4).
 func (c *change) lost() {
 	c.stop()
+	if c.first {
+		c.l.unacked, c.l.up = nil, true
+		if c.l.d.owes() {
+			return
+		}
+	}
 	c.l.d.hangup(Cause{Reason: ReasonNoAck, Text: "the peer does not acknowledge", By: BySystem})
 }
 
@@ -165,6 +172,10 @@ func (l *leg) acked(req *sip.Request) {
 	}
 	c.stop()
 	l.unacked = nil
+	if c.first {
+		l.established(req, c)
+		return
+	}
 	if c.sdp == nil {
 		l.renegotiated(sdpOf(req))
 	}

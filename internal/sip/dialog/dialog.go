@@ -21,10 +21,11 @@ const (
 	patience = 4 * time.Minute
 )
 
-// Dialog is one call that we place.
+// Dialog is one call: one that we place, or one that came in.
 type Dialog struct {
 	ua  *UA
 	id  string
+	key string // in the map of the UA
 	inv Invitation
 	on  func(Event)
 
@@ -49,12 +50,17 @@ type Dialog struct {
 	interval time.Duration // session interval that we ask for; negative: none
 	minSE    time.Duration // demanded by a 422
 	stopRing func()
+
+	arriving *change             // the INVITE of a call that came in; nil: we place it
+	reliable reliableProvisional // of an incoming call
+	owed     bool                // its BYE waits for the ACK
 }
 
 // ID returns the Call-ID. Any goroutine.
 func (d *Dialog) ID() string { return d.id }
 
-// Hangup ends the call: CANCEL while it rings, BYE when it is up. Only the first
+// Hangup ends the call: CANCEL while it rings, BYE when it is up. A call that came
+// in and rings is refused with the code of the cause, 480 if it has none. Only the first
 // call counts. Ended follows when the peer has confirmed, after 4*T1 in any
 // case. Any goroutine.
 func (d *Dialog) Hangup(cause Cause) {
@@ -66,7 +72,7 @@ func (d *Dialog) start() {
 		d.finish(Cause{Reason: ReasonInternal, Text: "too many calls", By: BySystem})
 		return
 	}
-	d.ua.dialogs[d.id] = d
+	d.ua.dialogs[d.key] = d
 	path, err := d.ua.cfg.Path()
 	if err != nil {
 		d.finish(Cause{Reason: ReasonUnregistered, Text: err.Error(), By: BySystem})
@@ -291,9 +297,11 @@ func (d *Dialog) hangup(cause Cause) {
 	d.stopRing()
 	switch {
 	case d.chosen != nil:
-		d.chosen.bye()
+		d.chosen.leave()
 	case d.client != nil:
 		d.client.Cancel()
+	case d.arriving != nil:
+		d.refuse(cause)
 	}
 	// The peer may be gone: the owner does not wait for it.
 	d.ua.cfg.Layer.After(4*d.ua.cfg.Layer.T1(), d.tellEnd)
@@ -352,7 +360,7 @@ func (d *Dialog) remove() {
 		return // settled comes again
 	}
 	d.forget()
-	if d.ua.dialogs[d.id] == d {
-		delete(d.ua.dialogs, d.id)
+	if d.ua.dialogs[d.key] == d {
+		delete(d.ua.dialogs, d.key)
 	}
 }

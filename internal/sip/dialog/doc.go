@@ -1,7 +1,8 @@
 // Package dialog makes calls as SIP sees them: invite, answer, cancel, re-invite, session timer, bye.
 //
-// A UA places calls with Invite; what happens arrives as events on the SIP
-// loop, in order, ending with exactly one Ended. All state belongs to the loop
+// A UA places calls with Invite and hands those that come in to Config.Incoming;
+// what happens arrives as events on the SIP loop, in order, ending with exactly
+// one Ended. All state belongs to the loop
 // of the transaction layer; methods that other goroutines may call say so and
 // post there.
 //
@@ -14,6 +15,6 @@
 // an INVITE leaves, and a 2xx is acknowledged, when its record is safe. UA.Left
 // reads such records and ends their calls.
 //
-// Limitations: incoming calls are answered with 480; redirections (3xx) and
-// REFER are not followed.
+// Limitations: redirections (3xx) and REFER are not followed. Within an incoming
+// call no challenge is answered, whoever sends it.
 package dialog

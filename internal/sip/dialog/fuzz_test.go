@@ -46,6 +46,10 @@ func FuzzWhatAPeerMaySay(f *testing.F) {
 	for _, method := range []string{"INVITE", "UPDATE", "BYE", "INFO", "REFER", "ACK", "OPTIONS"} {
 		f.Add(up + "\n---\n" + method + " sip:a@198.51.100.7 SIP/2.0\r\n" + from + method + "\r\nRequire: x\r\nSession-Expires: 5\r\n" + sdp)
 	}
+	const caller = "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKc\r\nFrom: <sip:b@x>;tag=c\r\nTo: <sip:a@x>\r\nCall-ID: c\r\nCSeq: 5 "
+	f.Add("INVITE sip:a@198.51.100.7 SIP/2.0\r\n" + caller + "INVITE\r\nRequire: 100rel\r\nP-Asserted-Identity: \"x\" <tel:+1>\r\n" + sdp +
+		"\n---\nCANCEL sip:a@198.51.100.7 SIP/2.0\r\n" + caller + "CANCEL\r\n\r\n")
+	f.Add("INVITE sip:a@198.51.100.7 SIP/2.0\r\n" + caller + "INVITE\r\nSession-Expires: 90\r\n\r\n\n---\nACK sip:a@198.51.100.7 SIP/2.0\r\n" + caller + "ACK\r\n" + sdp)
 	f.Fuzz(func(t *testing.T, script string) {
 		panics := play(t, strings.Split(script, "\n---\n"))
 		if panics != 0 {
@@ -68,6 +72,11 @@ func play(t *testing.T, script []string) uint64 {
 		Layer: layer, Account: fakeAccount{}, Digest: fakeDigest{}, Logger: slog.New(slog.DiscardHandler),
 		Path: func() (registration.Path, error) {
 			return registration.Path{Target: to, Contact: sip.Uri{Scheme: "sip", Host: "198.51.100.7"}}, nil
+		},
+		Incoming: func(a Arrival) (func(Event), int) {
+			a.Dialog.Ring()
+			a.Dialog.Answer([]byte(offer))
+			return func(Event) {}, 0
 		},
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -34,6 +34,7 @@ type leg struct {
 	byed     bool         // we have sent BYE, or need not
 	held     bool         // the ACK waits for the record
 	noted    bool         // the record has it
+	up       bool         // of an incoming call: the ACK has come
 
 	offering bool    // an offer of ours is not answered
 	offered  *change // an offer of the peer that is not answered
@@ -72,7 +73,11 @@ func (l *leg) learn(res *sip.Response) {
 	if !l.retarget(res) && l.target.Host == "" {
 		l.target = *l.d.sent.Recipient.Clone() // peers that give no Contact
 	}
-	if all := res.GetHeaders("Allow"); len(all) > 0 {
+	l.learnAllow(res)
+}
+
+func (l *leg) learnAllow(msg sip.Message) {
+	if all := msg.GetHeaders("Allow"); len(all) > 0 {
 		l.allows = make(map[string]bool)
 		for _, m := range list(all) {
 			l.allows[strings.ToUpper(m)] = true
@@ -274,7 +279,7 @@ func (l *leg) stopTimers() {
 	if l.offered != nil {
 		l.offered.refuse(sip.StatusRequestTerminated)
 	}
-	if l.unacked != nil {
+	if l.unacked != nil && !l.d.owed { // the BYE that is owed waits for the ACK
 		l.unacked.stop()
 		l.unacked = nil
 	}

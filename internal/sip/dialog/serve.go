@@ -29,15 +29,18 @@ func (u *UA) Serve(s *transaction.Server) {
 
 // find returns the leg that a request belongs to (RFC 3261 section 12.2.2).
 func (u *UA) find(req *sip.Request) *leg {
-	d := u.dialogs[req.CallID().Value()]
+	d := u.dialogs[req.CallID().Value()+" "+tag(req.To().Params)]
+	if d == nil {
+		d = u.dialogs[req.CallID().Value()]
+	}
 	if d == nil || d.from == nil || tag(req.To().Params) != tag(d.from.Params) {
 		return nil
 	}
 	return d.legs[tag(req.From().Params)]
 }
 
-// outside answers what belongs to no call, without keeping state: anybody who
-// may speak can send it.
+// outside takes an INVITE that begins a call, and answers what belongs to no
+// call, without keeping state: anybody who may speak can send it.
 func (u *UA) outside(s *transaction.Server) {
 	req := s.Request()
 	code := sip.StatusMethodNotAllowed
@@ -45,7 +48,7 @@ func (u *UA) outside(s *transaction.Server) {
 	case sip.OPTIONS:
 		code = sip.StatusOK
 	case sip.INVITE:
-		code = sip.StatusTemporarilyUnavailable // incoming calls are not taken
+		code = sip.StatusTemporarilyUnavailable // unless calls are taken
 	case sip.REFER:
 		code = sip.StatusGlobalDecline
 	case sip.SUBSCRIBE, sip.PUBLISH:
@@ -61,6 +64,10 @@ func (u *UA) outside(s *transaction.Server) {
 	}
 	if code != sip.StatusMethodNotAllowed && len(unsupported(req)) > 0 {
 		s.RespondStateless(u.badExtension(s))
+		return
+	}
+	if req.Method == sip.INVITE && code == sip.StatusTemporarilyUnavailable && u.cfg.Incoming != nil {
+		u.incoming(s)
 		return
 	}
 	s.RespondStateless(u.response(s, code))
@@ -133,7 +140,9 @@ func (l *leg) serve(s *transaction.Server) {
 		s.Respond(u.response(s, infoCode(req)))
 	case sip.REFER:
 		s.Respond(u.response(s, sip.StatusGlobalDecline)) // never followed
-	case sip.PRACK, sip.NOTIFY:
+	case sip.PRACK:
+		l.acknowledged(s)
+	case sip.NOTIFY:
 		s.Respond(u.response(s, sip.StatusCallTransactionDoesNotExists))
 	case sip.SUBSCRIBE:
 		s.Respond(u.response(s, statusBadEvent))
@@ -175,10 +184,18 @@ func (l *leg) hungUp(s *transaction.Server) {
 		return
 	}
 	l.gone = true
+	if d.owed {
+		d.owes()
+	}
 	l.stopTimers()
 	l.byeCause = Cause{Reason: ReasonRemoteBye, By: ByRemote}
 	l.byeCause.Q850, l.byeCause.Text = reasonHeader(s.Request())
-	if l == d.chosen {
+	switch {
+	case l == d.chosen:
+		d.finish(l.byeCause)
+	case d.open(): // "MUST still respond to any pending requests [...] with a 487" (section 15.1.2)
+		d.turnAway(sip.StatusRequestTerminated)
+		l.byeCause.Reason, l.byeCause.Code = ReasonRemoteCancel, sip.StatusRequestTerminated
 		d.finish(l.byeCause)
 	}
 }

@@ -59,6 +59,10 @@ type Config struct {
 	// Recorder keeps what is needed to end calls after a crash; nil: nothing
 	// is kept.
 	Recorder Recorder
+	// Incoming gets each call that comes in, on the loop, and returns what its
+	// events go to; or nil and the code to refuse it with. A nil Incoming
+	// refuses all with 480.
+	Incoming func(Arrival) (on func(Event), code int)
 	Logger   *slog.Logger
 }
 
@@ -66,7 +70,7 @@ type Config struct {
 // SIP loop.
 type UA struct {
 	cfg     Config
-	dialogs map[string]*Dialog // by Call-ID
+	dialogs map[string]*Dialog // by Call-ID; incoming ones by Call-ID and our tag
 	waiting []chan struct{}    // those in Settle
 }
 
@@ -112,6 +116,7 @@ func (u *UA) Invite(inv Invitation, on func(Event)) *Dialog {
 		stopRing: func() {},
 		interval: u.cfg.SessionExpires,
 	}
+	d.key = d.id
 	u.cfg.Layer.Do(d.start)
 	return d
 }
