@@ -28,6 +28,7 @@ const (
 	CodeNoCall          = "no_call"
 	CodeSeveralCalls    = "several_calls"
 	CodeEnded           = "call_ended"
+	CodeNotRinging      = "call_not_ringing"
 	CodeDraining        = "draining"
 	CodeNotRegistered   = "not_registered"
 	CodeMedia           = "media_unavailable"

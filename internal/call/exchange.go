@@ -75,6 +75,9 @@ type Config struct {
 	// SDP are judged; nil or the zero address means that it is not known.
 	Peer func() netip.Addr
 
+	// Inbound says what becomes of the calls given to Incoming.
+	Inbound InboundRules
+
 	Ports  []uint16       // ports of this process beside those of the sound: nothing is sent there
 	From   string         // the account's own number or name, shown as From
 	Codecs []sdp.Codec    // spoken with the phone network, the best one first; empty = PCMA, PCMU
@@ -135,16 +138,18 @@ func (c *Config) complete() error {
 
 // Exchange owns all calls.
 type Exchange struct {
-	cfg    Config
-	open   func(engine.MediaConfig) (sound, error)
-	names  namer
-	launch chan *live    // calls on their way to a goroutine
-	gone   chan struct{} // closed when Run ends: nothing is launched any more
+	cfg     Config
+	open    func(engine.MediaConfig) (sound, error)
+	names   namer
+	launch  chan *live    // calls on their way to a goroutine
+	gone    chan struct{} // closed when Run ends: nothing is launched any more
+	arrived chan struct{} // holds a token when calls have come in
 
 	mu       sync.Mutex // guards what follows
 	book     book
 	keys     keyring
 	running  int           // calls that have a goroutine or are about to get one
+	arrivals []*live       // calls that came in, on their way to a goroutine
 	draining bool          // new calls are refused
 	cut      bool          // and the others were hung up
 	idle     chan struct{} // not nil while somebody waits for running to become 0
@@ -156,11 +161,12 @@ func New(cfg Config) (*Exchange, error) {
 		return nil, err
 	}
 	x := &Exchange{
-		cfg:    cfg,
-		launch: make(chan *live),
-		gone:   make(chan struct{}),
-		book:   newBook(cfg.Keep, cfg.KeepFor),
-		keys:   newKeyring(cfg.Keys, cfg.KeysFor),
+		cfg:     cfg,
+		launch:  make(chan *live),
+		gone:    make(chan struct{}),
+		arrived: make(chan struct{}, 1),
+		book:    newBook(cfg.Keep, cfg.KeepFor),
+		keys:    newKeyring(cfg.Keys, cfg.KeysFor),
 	}
 	x.open = func(mc engine.MediaConfig) (sound, error) {
 		m, err := cfg.Open(mc)
@@ -183,17 +189,25 @@ func (x *Exchange) Run(ctx context.Context) error {
 		drop()
 		calls.Wait()
 	}()
+	carryArrivals := func() {
+		for _, c := range x.takeArrivals() {
+			calls.Go(func() { c.loop(carry) })
+		}
+	}
 	sweep := time.NewTicker(time.Minute)
 	defer sweep.Stop()
 	for {
 		select {
 		case c := <-x.launch:
 			calls.Go(func() { c.loop(carry) })
+		case <-x.arrived:
+			carryArrivals()
 		case <-sweep.C:
 			x.forget()
 		case <-ctx.Done():
 			close(x.gone)
 			x.refuse()
+			carryArrivals() // those that came before that
 			x.hangupAll()
 			x.await(x.cfg.ByeWait)
 			return nil

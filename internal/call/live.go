@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,12 +41,16 @@ type live struct {
 	inbox  *inbox
 	view   atomic.Pointer[Call]      // the newest snapshot, without what changes by itself
 	media  atomic.Pointer[openSound] // nil before it is opened and after it is closed
+	up     chan struct{}             // closed when the call is answered
 	opened chan struct{}             // closed when the call is placed, or refused has been set
 	over   chan struct{}             // closed when the call has ended
 
 	refused *Error // why it could not be placed; read after opened
 
+	tasks sync.WaitGroup // goroutines of the call beside its own
+
 	// of the loop
+	in       *incoming // nil: the call was placed from here
 	state    Call
 	sound    sound
 	leg      Leg
@@ -53,6 +58,7 @@ type live struct {
 	remote   sdp.Remote // what was agreed last
 	heard    bool       // sound has been started with remote
 	attended bool       // a socket was here
+	present  bool       // and is
 	quiet    bool       // the sound has been ended
 	hanging  *dialog.Cause
 	due      [deadlines]time.Time // zero = never
@@ -70,6 +76,7 @@ func newLive(x *Exchange, id string, now time.Time) *live {
 		x: x, id: id,
 		log:    x.cfg.Logger.With(slog.String("call_id", id)),
 		inbox:  newInbox(),
+		up:     make(chan struct{}),
 		opened: make(chan struct{}),
 		over:   make(chan struct{}),
 		state:  Call{ID: id, Status: StatusQueued, Direction: Outbound, CreatedAt: stamp(now)},
@@ -81,7 +88,7 @@ func newLive(x *Exchange, id string, now time.Time) *live {
 func (c *live) loop(ctx context.Context) {
 	defer close(c.over)
 	defer c.x.release()
-	if !c.open() {
+	if !c.begin(ctx) {
 		return
 	}
 	timer := time.NewTimer(time.Hour)
@@ -99,6 +106,10 @@ func (c *live) loop(ctx context.Context) {
 			c.hangup(shutdown())
 			c.finish(shutdown())
 		}
+	}
+	if c.in != nil {
+		c.in.stopAsk()
+		c.tasks.Wait()
 	}
 	c.closeSound(ctx)
 	c.conclude()

@@ -14,7 +14,8 @@ const (
 	ReasonRTPTimeout  = "rtp_timeout"  // nothing was heard for too long
 	ReasonSocketsGone = "sockets_gone" // all audio sockets have left
 	ReasonUnattended  = "unattended"   // no audio socket was there for too long
-	// The answer of the other side cannot be used for one of these reasons.
+	ReasonUndecided   = "undecided"    // nobody decided about an incoming call
+	// The description of the other side cannot be used for one of these reasons.
 	ReasonNoSDP         = "no_sdp"            // it describes no sound
 	ReasonMediaRejected = "media_rejected"    // it refuses the sound
 	ReasonNoCodec       = "no_common_codec"   // it speaks nothing that we speak
@@ -24,6 +25,7 @@ const (
 
 // Codes of RFC 3261 21 that this package speaks or understands.
 const (
+	codeRinging         = 180
 	codeSessionProgress = 183
 	codeOK              = 200
 	codeRequestTimeout  = 408
@@ -35,8 +37,14 @@ func finalStatus(answered bool, cause dialog.Cause) Status {
 	if answered {
 		return StatusCompleted
 	}
+	if refusedHere(cause) {
+		if busy(cause.Code) {
+			return StatusBusy
+		}
+		return StatusCanceled
+	}
 	switch cause.Reason {
-	case dialog.ReasonRingTimeout, dialog.ReasonNoAnswer:
+	case dialog.ReasonRingTimeout, dialog.ReasonNoAnswer, dialog.ReasonRemoteCancel:
 		return StatusNoAnswer
 	case dialog.ReasonAPIHangup, dialog.ReasonShutdown, ReasonSocketsGone:
 		return StatusCanceled

@@ -25,7 +25,7 @@ func (c *live) hear(e dialog.Event) {
 	}
 }
 
-// ringing notes that the other side rings.
+// ringing notes that the other side rings, or that we do.
 func (c *live) ringing(code int) {
 	if c.hanging != nil || c.state.Status != StatusQueued {
 		return
@@ -69,6 +69,7 @@ func (c *live) answered(e dialog.Answered) {
 	c.state.SIP.Code, c.state.SIP.Reason = codeOK, "OK"
 	c.agree(r)
 	c.sound.Answered()
+	close(c.up)
 	c.disarm(ringDeadline)
 	c.arm(maxDeadline, c.maxDuration())
 	if !c.attended || !c.due[socketsDeadline].IsZero() {

@@ -24,7 +24,10 @@ func (c *live) openSound() *Error {
 	var chance [18]byte
 	_, _ = rand.Read(chance[:]) // never fails
 	cfg := c.x.cfg.Sound
-	cfg.CallID, cfg.From, cfg.To, cfg.Direction = c.id, c.from(), c.number.Dial, Outbound
+	cfg.CallID, cfg.From, cfg.To, cfg.Direction = c.id, c.from(), c.number.Dial, c.state.Direction
+	if c.in != nil {
+		cfg.From, cfg.To = c.in.From, c.in.To
+	}
 	// "The initial value of the sequence number SHOULD be random", and so should
 	// those of the timestamp and the SSRC be. RFC 3550 5.1.
 	cfg.SSRC = binary.BigEndian.Uint32(chance[0:])
@@ -90,9 +93,11 @@ func (c *live) note(f engine.Fact) {
 			c.hangup(dialog.Cause{Reason: ReasonRTPTimeout, By: dialog.BySystem})
 		}
 	case engine.SocketsPresent:
-		c.attended = true
+		c.attended, c.present = true, true
 		c.disarm(socketsDeadline)
+		c.maybeAnswer()
 	case engine.SocketsGone:
+		c.present = false
 		c.waitForSockets()
 	case engine.FirstRTP, engine.RTPResumed, engine.SourceMoved, engine.SpeakerGone:
 		c.log.Debug("media", slog.String("fact", f.Kind.String()), slog.String("addr", f.Addr.String()))
@@ -181,6 +186,9 @@ func (c *live) readAnswer(body []byte) (sdp.Remote, error) {
 // early media was agreed, confirms that: RFC 3261 13.2.1 wants the description
 // in the 200 as well, but leaving it out there is a habit of some providers.
 func (c *live) takeAnswer(body []byte) (sdp.Remote, error) {
+	if c.in != nil && c.in.Offer != nil {
+		return c.remote, nil // it was the caller who offered
+	}
 	r, err := c.readAnswer(body)
 	if errors.Is(err, sdp.ErrNoSDP) && c.heard {
 		return c.remote, nil
