@@ -53,6 +53,7 @@ var rooms = map[string][]string{
 
 	"front/wire":    {"media/session", "media/engine"},
 	"front/problem": {"call"},
+	"front/webhook": {"call"},
 	"front/stream":  {"call", "media/engine", "media/session", "front/wire", "front/problem"},
 	"front/api":     {"call", "front/problem"},
 

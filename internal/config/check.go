@@ -17,6 +17,7 @@ func (l *loader) check(cfg *Config) {
 	l.checkPorts(cfg)
 	l.checkDoors(cfg)
 	l.checkDial(cfg.Dial)
+	l.checkInbound(cfg.Inbound)
 	if cfg.SIP.AuthUser == "" {
 		cfg.SIP.AuthUser = cfg.SIP.User
 	}

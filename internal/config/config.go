@@ -22,6 +22,7 @@ type Config struct {
 	Media   Media   `group:"Audio on the phone side"`
 	HTTP    HTTP    `group:"Doors for your software"`
 	Dial    Dial    `group:"What may be called"`
+	Inbound Inbound `group:"Calls that come in"`
 	Sockets Sockets `group:"Audio sockets"`
 	Run     Run     `group:"Running"`
 
@@ -77,6 +78,16 @@ type Dial struct {
 	CallsPerMinute  int           `env:"CALLS_PER_MINUTE" form:"int" min:"1" max:"100000" envDefault:"30" example:"10" doc:"New calls within any 60 seconds."`
 	MaxCallDuration time.Duration `env:"MAX_CALL_DURATION" form:"duration" min:"1s" max:"24h" envDefault:"1h" example:"10m" doc:"A call is ended after this time."`
 	RingTimeout     time.Duration `env:"RING_TIMEOUT" form:"duration" min:"1s" max:"10m" envDefault:"60s" example:"30s" doc:"A call that nobody answers is given up after this time."`
+}
+
+// Inbound is what becomes of calls that come in.
+type Inbound struct {
+	Mode           string `env:"INBOUND" form:"enum" oneof:"reject|accept|ask" envDefault:"reject" example:"accept" doc:"Calls that come in: reject them (480), accept them, or ask INBOUND_WEBHOOK_URL. They count against MAX_CALLS and CALLS_PER_MINUTE."`
+	Answer         string `env:"INBOUND_ANSWER" form:"enum" oneof:"socket|now" envDefault:"socket" example:"now" doc:"When an accepted call is answered: once an audio socket is there (it rings until then, for RING_TIMEOUT at most), or now."`
+	WebhookURL     string `env:"INBOUND_WEBHOOK_URL" form:"url" example:"https://bot.example.com/calls" doc:"Whom to ask with INBOUND=ask: gets a signed POST (Standard Webhooks) and has 5 seconds to answer."`
+	WebhookSecret  Secret `env:"INBOUND_WEBHOOK_SECRET" form:"key" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" doc:"Key that signs the questions: base64 of 24 to 64 random bytes, with or without whsec_ before it. Make one with: openssl rand -base64 32."`
+	WebhookPrivate bool   `env:"INBOUND_WEBHOOK_PRIVATE" form:"bool" envDefault:"no" example:"yes" doc:"Let INBOUND_WEBHOOK_URL be at a private or loopback address."`
+	Fallback       string `env:"INBOUND_FALLBACK" form:"enum" oneof:"reject|accept" envDefault:"reject" example:"accept" doc:"What becomes of a call when the webhook does not decide."`
 }
 
 // Sockets are the speak and listen WebSockets.

@@ -46,6 +46,7 @@ func TestDefaults(t *testing.T) {
 			Country: "DE", MaxCalls: 10, CallsPerMinute: 30,
 			MaxCallDuration: time.Hour, RingTimeout: time.Minute,
 		},
+		Inbound: Inbound{Mode: "reject", Answer: "socket", Fallback: "reject"},
 		Sockets: Sockets{
 			OnDisconnect: "keep", DisconnectTimeout: 5 * time.Minute, SpeakEarlyLimit: time.Minute,
 			SpeakQueueLimit: 10 * time.Minute, ListenBacklog: 10 * time.Second,

@@ -22,6 +22,8 @@ var forms = map[string]func(v variable, value string) (string, error){
 	"token":    readToken,
 	"user":     readUser,
 	"host":     readHost,
+	"url":      readURL,
+	"key":      readKey,
 	"server":   readServer,
 	"bind":     readBind,
 	"loopback": readLoopback,

@@ -10,7 +10,7 @@ import (
 // much other software, so a wrong name there is only worth a warning.
 //
 //nolint:gochecknoglobals // A table that never changes.
-var ours = []string{"SIP_", "RTP_", "DIAL_", "SPEAK_", "LISTEN_", "API_", "HTTP_"}
+var ours = []string{"SIP_", "RTP_", "DIAL_", "SPEAK_", "LISTEN_", "API_", "HTTP_", "INBOUND_"}
 
 // foreign are names with our prefixes that belong to others.
 //

@@ -60,8 +60,8 @@ func TestEveryVariableIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 43 {
-		t.Errorf("%d variables were found, want 43", len(seen))
+	if len(seen) != 49 {
+		t.Errorf("%d variables were found, want 49", len(seen))
 	}
 }
 

@@ -82,6 +82,10 @@ func (v variable) expected() string {
 		return "an IP address, such as " + v.example
 	case "host":
 		return "a host name or IP address without a port, such as " + v.example
+	case "url":
+		return "an http or https URL, such as " + v.example
+	case "key":
+		return "base64 of 24 to 64 bytes, such as " + v.example
 	case "server":
 		return v.example + ", " + v.example + ":5060 or sip:" + v.example + ";transport=tcp"
 	case "dir":

@@ -31,7 +31,7 @@ func startWing(t *testing.T, cfg *config.Config) *wing {
 		t.Fatal(err)
 	}
 	var err error
-	if w.signalling, err = newSignalling(cfg, "test", &w.diary, log); err != nil {
+	if w.signalling, err = newSignalling(cfg, "test", &w.diary, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.WithoutCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 	"phonesocket/internal/call/policy"
 	"phonesocket/internal/config"
 	"phonesocket/internal/front/stream"
+	"phonesocket/internal/front/webhook"
 	"phonesocket/internal/media/engine"
 	"phonesocket/internal/media/session"
 	"phonesocket/internal/sip/dialog"
@@ -30,6 +31,9 @@ type Gateway struct {
 	engine *engine.Engine
 	calls  *call.Exchange
 	stream *stream.Server
+	hook   *webhook.Hook // nil unless somebody is asked about incoming calls
+
+	userAgent string
 
 	api, speak, listen *door
 	debug              *door // nil without DEBUG_LISTEN
@@ -46,8 +50,8 @@ type Addresses struct {
 // New builds a gateway and binds its ports, so that a port in use is told at
 // once. Run must be called afterwards: it is what closes them again.
 func New(ctx context.Context, cfg *config.Config, version string, log *slog.Logger) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: log}
-	err := g.open(ctx, "phonesocket/"+version)
+	g := &Gateway{cfg: cfg, log: log, userAgent: "phonesocket/" + version}
+	err := g.open(ctx)
 	if err == nil {
 		err = g.build(version)
 	}
@@ -58,7 +62,7 @@ func New(ctx context.Context, cfg *config.Config, version string, log *slog.Logg
 }
 
 // open binds what has to be bound.
-func (g *Gateway) open(ctx context.Context, userAgent string) error {
+func (g *Gateway) open(ctx context.Context) error {
 	err := g.diary.open(g.cfg.Run.StateDir, g.log)
 	if err != nil {
 		return err
@@ -79,7 +83,7 @@ func (g *Gateway) open(ctx context.Context, userAgent string) error {
 	if err := g.openDebug(ctx); err != nil {
 		return err
 	}
-	g.sip, err = newSignalling(g.cfg, userAgent, &g.diary, g.log)
+	g.sip, err = newSignalling(g.cfg, g.userAgent, &g.diary, g.incoming(), g.log)
 	return err
 }
 
@@ -136,9 +140,14 @@ func (g *Gateway) buildCalls() error {
 	if err := rules.Validate(); err != nil {
 		return fmt.Errorf("dial policy: %w", err)
 	}
+	inbound, err := g.inbound()
+	if err != nil {
+		return err
+	}
 	g.calls, err = call.New(call.Config{
-		Dial: func(i dialog.Invitation, on func(dialog.Event)) call.Leg { return g.sip.ua.Invite(i, on) },
-		Open: g.engine.Open, Policy: rules,
+		Inbound: inbound,
+		Dial:    func(i dialog.Invitation, on func(dialog.Event)) call.Leg { return g.sip.ua.Invite(i, on) },
+		Open:    g.engine.Open, Policy: rules,
 		Limits:    &policy.Limiter{PerMinute: dial.CallsPerMinute, MaxCalls: dial.MaxCalls},
 		Ready:     g.ready,
 		Started:   func(id string, m *engine.Media) { g.stream.CallStarted(id, m) },
@@ -231,6 +240,9 @@ func (g *Gateway) Run(ctx context.Context, hurry <-chan struct{}) error {
 		d.stop() // last, so that health and readiness could be asked all the time
 	}
 	p.all.Wait()
+	if g.hook != nil {
+		g.hook.Close()
+	}
 	g.log.Info("stopped")
 	return failure
 }

@@ -33,7 +33,10 @@ type signalling struct {
 }
 
 // newSignalling builds the SIP wing and binds its socket. Messages flow once the parts run.
-func newSignalling(cfg *config.Config, userAgent string, calls *diary, log *slog.Logger) (*signalling, error) {
+// Calls that come in go to incoming, none are taken when it is nil.
+func newSignalling(
+	cfg *config.Config, userAgent string, calls *diary, incoming func(dialog.Arrival) (func(dialog.Event), int), log *slog.Logger,
+) (*signalling, error) {
 	acc, err := accountOf(cfg).Check()
 	if err != nil {
 		return nil, err
@@ -73,7 +76,7 @@ func newSignalling(cfg *config.Config, userAgent string, calls *diary, log *slog
 	})
 	s.ua = dialog.New(dialog.Config{
 		Layer: s.layer, Account: acc, Digest: credentials, Path: s.registration.Path,
-		Trusted: s.registration.Trusts, UserAgent: userAgent, Recorder: calls.recorder(), Logger: log,
+		Trusted: s.registration.Trusts, UserAgent: userAgent, Recorder: calls.recorder(), Incoming: incoming, Logger: log,
 	})
 	calls.read(s.ua, log)
 	return s, nil

@@ -30,6 +30,8 @@ type Calls interface {
 	List(context.Context, call.Filter) call.Page
 	Hangup(ctx context.Context, id string) (call.Call, error)
 	HangupOnly(context.Context) (call.Call, error)
+	Answer(ctx context.Context, id string) (call.Call, error)
+	Reject(ctx context.Context, id string, code int) (call.Call, error)
 }
 
 // Config is what the handler needs; all but PublicURLHost and Version is required.
@@ -117,6 +119,8 @@ func nameSchema(t reflect.Type, hint string) string {
 		return "Call"
 	case "DialBody":
 		return schemaDial
+	case "RejectBody":
+		return schemaReject
 	case "ListBody":
 		return "CallList"
 	case "Document":
@@ -128,8 +132,11 @@ func nameSchema(t reflect.Type, hint string) string {
 	}
 }
 
-// schemaDial is the only shape that clients send.
-const schemaDial = "DialRequest"
+// These are the shapes that clients send.
+const (
+	schemaDial   = "DialRequest"
+	schemaReject = "RejectRequest"
+)
 
 // document writes the OpenAPI document, without the error format of the
 // framework, which is never sent. What clients receive may have more fields one
@@ -139,7 +146,7 @@ func document(a huma.API) ([]byte, error) {
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
 	for name, schema := range schemas {
-		if name != schemaDial && schema.AdditionalProperties == false {
+		if name != schemaDial && name != schemaReject && schema.AdditionalProperties == false {
 			schema.AdditionalProperties = nil
 		}
 	}

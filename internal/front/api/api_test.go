@@ -322,6 +322,8 @@ func TestTheTokenOpensEveryDoorButHealth(t *testing.T) {
 		{"GET", "/v1/calls/" + testID, ""},
 		{"DELETE", "/v1/calls/" + testID, ""},
 		{"POST", "/v1/calls/" + testID + "/hangup", ""},
+		{"POST", "/v1/calls/" + testID + "/answer", ""},
+		{"POST", "/v1/calls/" + testID + "/reject", `{"code":603}`},
 		{"POST", "/hangup", ""},
 		{"GET", "/v1/registrations", ""},
 		{"GET", "/ready", ""},

@@ -28,6 +28,8 @@ type fakeCalls struct {
 	list       func(call.Filter) call.Page
 	hangup     func(context.Context, string) (call.Call, error)
 	hangupOnly func(context.Context) (call.Call, error)
+	answer     func(context.Context, string) (call.Call, error)
+	reject     func(context.Context, string, int) (call.Call, error)
 }
 
 func (f *fakeCalls) Dial(ctx context.Context, r call.Request) (call.Call, error) {
@@ -39,6 +41,14 @@ func (f *fakeCalls) Hangup(ctx context.Context, id string) (call.Call, error) {
 	return f.hangup(ctx, id)
 }
 func (f *fakeCalls) HangupOnly(ctx context.Context) (call.Call, error) { return f.hangupOnly(ctx) }
+
+func (f *fakeCalls) Answer(ctx context.Context, id string) (call.Call, error) {
+	return f.answer(ctx, id)
+}
+
+func (f *fakeCalls) Reject(ctx context.Context, id string, code int) (call.Call, error) {
+	return f.reject(ctx, id, code)
+}
 
 const testID = "call_01jq3k7v9x2m4n6p8r0s1t3w5y"
 
@@ -57,6 +67,8 @@ func testConfig() Config {
 			list:       func(call.Filter) call.Page { return call.Page{Calls: []call.Call{testCall(call.StatusRinging)}} },
 			hangup:     func(context.Context, string) (call.Call, error) { return testCall(call.StatusCanceled), nil },
 			hangupOnly: func(context.Context) (call.Call, error) { return testCall(call.StatusCanceled), nil },
+			answer:     func(context.Context, string) (call.Call, error) { return testCall(call.StatusInProgress), nil },
+			reject:     func(context.Context, string, int) (call.Call, error) { return testCall(call.StatusBusy), nil },
 		},
 		Registrations: func() []Registration {
 			return []Registration{{Account: "main", State: "registered", Since: testTime}}

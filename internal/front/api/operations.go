@@ -84,6 +84,20 @@ func (s *server) callTable() []operation {
 		},
 		{
 			Operation: huma.Operation{
+				OperationID: "answer-call", Method: http.MethodPost, Path: "/v1/calls/{id}/answer", Tags: calls,
+				Summary: "Answer a call that came in", Description: "Without waiting for an audio socket. 202 when the caller has not confirmed yet; 409 when it is no incoming call that rings.",
+			},
+			refusals: []int{404, 409, 422}, register: serve(s.answer),
+		},
+		{
+			Operation: huma.Operation{
+				OperationID: "reject-call", Method: http.MethodPost, Path: "/v1/calls/{id}/reject", Tags: calls,
+				Summary: "Refuse a call that came in", Description: "With a SIP status of your choice. 202 when the end is not confirmed yet; 409 when it is no incoming call that rings.",
+			},
+			refusals: []int{400, 404, 409, 413, 422}, register: serve(s.reject),
+		},
+		{
+			Operation: huma.Operation{
 				OperationID: "hangup-only", Method: http.MethodPost, Path: "/hangup", Tags: calls,
 				Summary: "Hang up the only call", Description: "404 when there is none, 409 when there are several.",
 			},

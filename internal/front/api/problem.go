@@ -48,6 +48,9 @@ func rewrite(ctx huma.Context, _ string, v any) (any, error) {
 		return e, nil
 	case *huma.ErrorModel:
 		p := fromModel(e)
+		if e.Status == http.StatusBadRequest && strings.HasSuffix(path, "/reject") {
+			p.Detail = `The body is not JSON; it should look like {"code":486}, or be left out.`
+		}
 		p.Instance = path
 		return p, nil
 	default:
