@@ -12,16 +12,19 @@ var errTimeout = errors.New("no answer to our request")
 
 // clientTx is one transaction that we began. It lives on the loop.
 type clientTx struct {
-	net    *Net
-	key    string
-	req    *sip.Request
-	to     flow
-	data   []byte
-	on     func(*sip.Response, error) // called once, with the final answer or the error
-	code   int                        // of the last answer
-	final  []byte                     // the ACK of an INVITE's final answer, for its repetitions
-	again  func()
-	expiry func()
+	net  *Net
+	key  string
+	req  *sip.Request
+	to   flow
+	data []byte
+	on   func(*sip.Response, error) // called once, with the final answer or the error
+	// of an INVITE that begins a call, nil otherwise:
+	progress func(*sip.Response)        // takes each provisional answer
+	answer   func(*sip.Response) []byte // makes the body of the ACK of a 2xx
+	code     int                        // of the last answer
+	final    []byte                     // the ACK of an INVITE's final answer, for its repetitions
+	again    func()
+	expiry   func()
 }
 
 // clientKey identifies a transaction of ours by its branch and method (RFC 3261 17.1.3).
@@ -85,6 +88,9 @@ func (n *Net) response(res *sip.Response) {
 		if tx.req.Method == sip.INVITE {
 			tx.quiet()
 		}
+		if tx.progress != nil && tx.on != nil {
+			tx.progress(res)
+		}
 		return
 	}
 	tx.end(res, nil)
@@ -103,7 +109,11 @@ func (tx *clientTx) end(res *sip.Response, err error) {
 	on := tx.on
 	tx.on = nil
 	if tx.req.Method == sip.INVITE && res != nil {
-		tx.final = []byte(tx.ack(res).String())
+		ack := tx.ack(res)
+		if tx.answer != nil && res.IsSuccess() {
+			setSDP(ack, tx.answer(res))
+		}
+		tx.final = []byte(ack.String())
 		_ = tx.net.transmit(tx.to, tx.final) // lost ones are sent again with the next repetition
 		tx.net.timer(64*tx.net.cfg.T1, func() { delete(tx.net.clients, tx.key) })
 	} else {

@@ -74,7 +74,7 @@ type Call struct {
 	RTP       RTP               // at most 100 ms old while the call runs, exact once it has ended
 }
 
-// Leg is one call on the callee's side. It belongs to the loop; a Script gets
+// Leg is one call on the network's side. It belongs to the loop; a Script gets
 // it there and may keep it for functions handed to After and OnAck.
 type Leg struct {
 	net  *Net
@@ -96,6 +96,8 @@ type Leg struct {
 	localSeq  uint32
 	remoteSeq uint32
 	pending   *clientTx // our re-INVITE that is not answered yet
+	calling   *clientTx // our INVITE, when it is the network that calls
+	canceled  bool      // and it has given up
 	resend    func()    // stops the repetition of the 200
 	timers    []func()
 	onAck     []func()

@@ -88,12 +88,9 @@ func New(cfg Config) (*Hook, error) {
 	h := &Hook{cfg: cfg, key: key}
 	h.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext:           dialer(cfg.Private).DialContext,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   4,
-			IdleConnTimeout:       time.Minute,
-			TLSHandshakeTimeout:   Timeout,
-			ResponseHeaderTimeout: Timeout,
+			DialContext:         dialer(cfg.Private).DialContext,
+			MaxIdleConnsPerHost: 4,
+			IdleConnTimeout:     time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
