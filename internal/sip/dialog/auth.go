@@ -28,7 +28,7 @@ func (d *Dialog) authorize(req *sip.Request, res *sip.Response) (*sip.Request, e
 // authorizeAt answers the challenge of a target, if it is one that may see our
 // credentials: within a call the peer could lead us to anybody.
 func (d *Dialog) authorizeAt(req *sip.Request, res *sip.Response, at transport.Target) (*sip.Request, error) {
-	if d.arriving != nil {
+	if d.incoming {
 		return nil, errIncoming
 	}
 	if at.Addr.Addr() != d.path.Target.Addr.Addr() && !d.ua.cfg.Trusted(at.Addr.Addr()) {

@@ -51,9 +51,11 @@ type Dialog struct {
 	minSE    time.Duration // demanded by a 422
 	stopRing func()
 
-	arriving *change             // the INVITE of a call that came in; nil: we place it
-	reliable reliableProvisional // of an incoming call
-	owed     bool                // its BYE waits for the ACK
+	incoming  bool                // the peer called us
+	arriving  *change             // its INVITE
+	answering bool                // it is about to be answered
+	reliable  reliableProvisional // of an incoming call
+	owed      bool                // its BYE waits for the ACK
 }
 
 // ID returns the Call-ID. Any goroutine.

@@ -64,7 +64,7 @@ func (u *UA) arrive(s *transaction.Server) (*Dialog, *leg) {
 	// ends, so ours is found by the tag as well.
 	id := req.CallID().Value()
 	d := &Dialog{
-		ua: u, id: id, key: id + " " + tag(from.Params),
+		ua: u, id: id, key: incomingKey(id, tag(from.Params)), incoming: true,
 		path:     registration.Path{Target: s.From(), Contact: *req.Recipient.Clone()},
 		from:     &from,
 		legs:     make(map[string]*leg),
@@ -88,6 +88,9 @@ func (u *UA) arrive(s *transaction.Server) (*Dialog, *leg) {
 	return d, l
 }
 
+// incomingKey is under which the UA finds an incoming call.
+func incomingKey(callID, ours string) string { return callID + " " + ours }
+
 // Answer accepts an incoming call. The description is the answer to the offer
 // of the Arrival, or our offer if it had none. [Answered] follows with the
 // caller's ACK. Any goroutine.
@@ -101,7 +104,7 @@ func (d *Dialog) open() bool {
 }
 
 func (d *Dialog) answer(sdp []byte) {
-	if !d.open() {
+	if !d.open() || d.answering {
 		return
 	}
 	if d.reliable.waiting() {
@@ -111,11 +114,39 @@ func (d *Dialog) answer(sdp []byte) {
 		d.reliable.then = func() { d.answer(sdp) }
 		return
 	}
-	d.stopProgress()
-	c := d.arriving
-	d.chosen = c.l
-	c.l.offering = c.sdp == nil
-	c.accept(sdp)
+	d.answering = true
+	d.sent = d.mirrored()
+	d.keep(ackPatience, func(err error) {
+		if err != nil {
+			d.ua.cfg.Logger.Warn("answered call not in the journal: a crash would leave it up", "call_id", d.id, "error", err)
+		}
+		if !d.open() { // hung up or cancelled meanwhile
+			d.forget()
+			return
+		}
+		d.stopProgress()
+		c := d.arriving
+		d.chosen = c.l
+		c.l.offering = c.sdp == nil
+		c.accept(sdp)
+	})
+}
+
+// mirrored is the INVITE with which we would have called the peer, for the
+// record of the call: requests within it are made from that.
+func (d *Dialog) mirrored() *sip.Request {
+	l := d.arriving.l
+	req := sip.NewRequest(sip.INVITE, *l.target.Clone())
+	req.AppendHeader(sip.HeaderClone(d.from))
+	to := sip.HeaderClone(l.to).(*sip.ToHeader)
+	to.Params = nil
+	req.AppendHeader(to)
+	callID := sip.CallIDHeader(d.id)
+	req.AppendHeader(&callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: 1, MethodName: sip.INVITE})
+	req.AppendHeader(d.contact())
+	d.ua.cfg.Layer.Prepare(req, d.path.Target)
+	return req
 }
 
 // refuse answers the INVITE with what the cause says.
@@ -175,7 +206,7 @@ func (l *leg) established(req *sip.Request, c *change) {
 // a confirmed dialog until it has received an ACK for its 2xx response or until
 // the server transaction times out" (RFC 3261 section 15).
 func (l *leg) leave() {
-	if l.d.arriving != nil && !l.up {
+	if l.d.incoming && !l.up {
 		l.d.owed = true
 		l.d.busy++
 		return

@@ -58,6 +58,9 @@ func (u *UA) Left(data []byte) (*Left, error) {
 		return nil, fmt.Errorf("%w: no invite", ErrRecord)
 	}
 	left := &Left{d: u.abandoned(invite, target)}
+	if left.d.incoming = r.Incoming; r.Incoming {
+		left.d.key = incomingKey(left.d.id, tag(invite.From().Params))
+	}
 	for _, text := range r.Legs {
 		msg, err := transport.Parse([]byte(text))
 		if err != nil {
@@ -76,7 +79,7 @@ func (u *UA) Left(data []byte) (*Left, error) {
 // abandoned is a dialog as it was, but for ending now.
 func (u *UA) abandoned(invite *sip.Request, target transport.Target) *Dialog {
 	d := &Dialog{
-		ua: u, id: invite.CallID().Value(), on: func(Event) {},
+		ua: u, id: invite.CallID().Value(), key: invite.CallID().Value(), on: func(Event) {},
 		path: registration.Path{Target: target}, from: invite.From(), cseq: invite.CSeq().SeqNo, sent: invite,
 		rung: make(map[int]bool), legs: make(map[string]*leg), stopRing: noop, interval: -1,
 		cause: &Cause{Reason: "crash", By: BySystem}, kept: u.cfg.Recorder != nil, left: true,
@@ -87,8 +90,8 @@ func (u *UA) abandoned(invite *sip.Request, target transport.Target) *Dialog {
 	return d
 }
 
-// ID returns the Call-ID.
-func (left *Left) ID() string { return left.d.id }
+// ID returns the key of its record.
+func (left *Left) ID() string { return left.d.key }
 
 // Peers returns the addresses from which the answers to the end will come.
 func (left *Left) Peers() []netip.Addr {
@@ -113,11 +116,11 @@ func (left *Left) End(done func()) {
 		}
 	}
 	d.ua.cfg.Layer.Do(func() {
-		if d.ua.dialogs[d.id] != nil { // two records of one call: not of our making
+		if d.ua.dialogs[d.key] != nil { // two records of one call: not of our making
 			d.tellEnd()
 			return
 		}
-		d.ua.dialogs[d.id] = d
+		d.ua.dialogs[d.key] = d
 		left.end()
 	})
 }
@@ -176,7 +179,9 @@ func (l *leg) part(res *sip.Response) bool {
 	}
 	l.cseq = max(l.cseq, res.CSeq().SeqNo+cseqGap)
 	l.confirm(res)
-	l.sendAck()
+	if !l.d.incoming { // there it was the peer who had to acknowledge
+		l.sendAck()
+	}
 	l.bye()
 	return true
 }

@@ -108,7 +108,7 @@ func (l *leg) retarget(msg sip.Message) bool {
 	if !ok || c.Address.Wildcard || c.Address.Host == "" || !strings.HasPrefix(strings.ToLower(c.Address.Scheme), "sip") {
 		return false
 	}
-	moved := l.ack != nil && l.target.String() != c.Address.String()
+	moved := l.confirmed() && l.target.String() != c.Address.String()
 	l.target = *c.Address.Clone()
 	l.target.Headers = nil
 	if moved {

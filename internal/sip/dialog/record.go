@@ -40,6 +40,9 @@ type record struct {
 	Network    string `json:"network"`
 	Addr       string `json:"addr"`
 	ServerName string `json:"server_name,omitempty"`
+	// Incoming says that the peer called us. Invite and Legs are then as if we
+	// had called it: requests within the call are made in the same way.
+	Incoming bool `json:"incoming,omitempty"`
 	// Invite is the last INVITE; a CANCEL repeats its headers.
 	Invite string `json:"invite"`
 	// Legs are answers to it, one for each phone: 180 for those that ring, 200
@@ -67,13 +70,13 @@ func (d *Dialog) keep(patience time.Duration, then func(error)) {
 	}
 	stop = layer.After(patience, func() { once(errSlow) })
 	d.kept = true
-	d.ua.cfg.Recorder.Keep(d.id, d.record(), func(err error) { layer.Do(func() { once(err) }) })
+	d.ua.cfg.Recorder.Keep(d.key, d.record(), func(err error) { layer.Do(func() { once(err) }) })
 }
 
 // note writes the record anew without waiting.
 func (d *Dialog) note() {
 	if d.kept {
-		d.ua.cfg.Recorder.Keep(d.id, d.record(), nil)
+		d.ua.cfg.Recorder.Keep(d.key, d.record(), nil)
 	}
 }
 
@@ -81,7 +84,7 @@ func (d *Dialog) note() {
 func (d *Dialog) forget() {
 	if d.kept {
 		d.kept = false
-		d.ua.cfg.Recorder.Forget(d.id)
+		d.ua.cfg.Recorder.Forget(d.key)
 	}
 }
 
@@ -127,7 +130,7 @@ func (d *Dialog) confirmed(l *leg, res *sip.Response) {
 func (d *Dialog) record() []byte {
 	r := record{
 		Version: recordVersion, Network: d.path.Target.Network, Addr: d.path.Target.Addr.String(), ServerName: d.path.Target.ServerName,
-		Invite: outline(d.sent).String(),
+		Incoming: d.incoming, Invite: outline(d.sent).String(),
 	}
 	for _, l := range d.legs {
 		if !l.gone { // a BYE of ours may not have arrived
@@ -159,7 +162,7 @@ func outline(invite *sip.Request) *sip.Request {
 // outline is an answer from which learn takes all that it knows of the leg.
 func (l *leg) outline() *sip.Response {
 	res := sip.NewResponse(sip.StatusRinging, "Ringing")
-	if l.ack != nil {
+	if l.ack != nil || l.d.incoming {
 		res = sip.NewResponse(sip.StatusOK, "OK")
 	}
 	sip.CopyHeaders("Via", l.d.sent, res)

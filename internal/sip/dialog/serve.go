@@ -29,7 +29,7 @@ func (u *UA) Serve(s *transaction.Server) {
 
 // find returns the leg that a request belongs to (RFC 3261 section 12.2.2).
 func (u *UA) find(req *sip.Request) *leg {
-	d := u.dialogs[req.CallID().Value()+" "+tag(req.To().Params)]
+	d := u.dialogs[incomingKey(req.CallID().Value(), tag(req.To().Params))]
 	if d == nil {
 		d = u.dialogs[req.CallID().Value()]
 	}

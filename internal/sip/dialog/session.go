@@ -148,7 +148,7 @@ func (l *leg) refreshed(method sip.RequestMethod, res *sip.Response, err error) 
 		l.session.stop()
 		l.d.ua.cfg.Logger.Warn("session timer given up: 422 without a longer interval", "call_id", l.d.id)
 	case code == sip.StatusRequestPending:
-		l.later(glareWait(l.d.arriving == nil, rand.IntN))
+		l.later(glareWait(!l.d.incoming, rand.IntN))
 	case method == sip.UPDATE && (code == sip.StatusMethodNotAllowed || code == sip.StatusNotImplemented):
 		delete(l.allows, "UPDATE")
 		l.later(0)
