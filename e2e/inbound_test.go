@@ -254,3 +254,37 @@ func TestAWebhookDecidesAboutCalls(t *testing.T) {
 		})
 	}
 }
+
+// TestARealPhoneCallsThroughARealProvider lets baresip dial alice through kamailio, which challenges the phone.
+func TestARealPhoneCallsThroughARealProvider(t *testing.T) {
+	peers(t, "kamailio", "baresip")
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run("over "+network, func(t *testing.T) {
+			t.Parallel()
+			p := startProvider(t)
+			said := sound.Speech16k(t)
+			phrase, rate := sample.Phrase()
+			spoken := convert(t, phrase, rate, 48000)
+			ph := startPhone(t, p, append(spoken, make([]int16, 20*48000)...))
+			g := startTakingCalls(t, append(p.account(network), "INBOUND=accept")...)
+			mouth, ear := connect(t, g.speak), connect(t, g.listen)
+			mouth.speak(t, said)
+			mouth.send(t, object{"type": "mark", "name": "all said"})
+			ph.command(t, "dial", fmt.Sprintf("sip:alice@127.0.0.1:%d", p.port))
+			start := ear.waitText(t, "start", 10*time.Second)
+			if start.text("direction") != "inbound" || !strings.HasPrefix(start.text("from"), "sip:bob@") {
+				t.Errorf("start = %v, want an inbound call of bob", start)
+			}
+			ear.waitText(t, "answered", 5*time.Second)
+			mouth.waitText(t, "mark", 15*time.Second)
+			wanted := len(spoken)/3 + 16000
+			ear.wait(t, 15*time.Second, "all that the phone says is heard", func() bool { return len(ear.audio)/2 > wanted })
+			g.hangup(t, start.text("call"))
+			if call := g.waitStatus(t, start.text("call"), 5*time.Second, "completed"); call.text("reason") != "api_hangup" {
+				t.Errorf("call = %v", call)
+			}
+			compare(t, "what the socket heard", convert(t, spoken, 48000, 16000), ear.heard(), 16000)
+			compare(t, "what the phone heard", convert(t, said, 16000, 8000), ph.heard(t), 8000)
+		})
+	}
+}

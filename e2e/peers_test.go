@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -78,7 +79,8 @@ func (p *provider) account(network string) []string {
 // phone is a running baresip that is registered as bob and answers every call.
 type phone struct {
 	*process
-	record string
+	record  string
+	control int // port that takes commands
 }
 
 // startPhone runs a baresip that speaks the samples (at 48 kHz) to whoever calls. What more it is to be told of its
@@ -86,7 +88,7 @@ type phone struct {
 func startPhone(t *testing.T, p *provider, speech48k []int16, more ...string) *phone {
 	t.Helper()
 	dir := t.TempDir()
-	ph := &phone{record: filepath.Join(dir, "record")}
+	ph := &phone{record: filepath.Join(dir, "record"), control: freePort(t)}
 	if err := os.Mkdir(ph.record, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func startPhone(t *testing.T, p *provider, speech48k []int16, more ...string) *p
 	}
 	rtp := freePort(t)
 	filled := strings.NewReplacer(
-		"@PORT@", strconv.Itoa(freePort(t)), "@SPEECH@", speech, "@RECORD@", ph.record,
+		"@PORT@", strconv.Itoa(freePort(t)), "@CONTROL@", strconv.Itoa(ph.control), "@SPEECH@", speech, "@RECORD@", ph.record,
 		"@MODULES@", modules(t, "baresip/modules/g711.so"), "@RTPFROM@", strconv.Itoa(rtp), "@RTPTO@", strconv.Itoa(rtp+portBlock-1),
 	).Replace(string(config))
 	account := fmt.Sprintf("<sip:bob@127.0.0.1:%d;transport=udp>;auth_user=bob;auth_pass=bob-secret;answermode=auto;regint=120%s\n", p.port, strings.Join(more, ""))
@@ -116,6 +118,31 @@ func startPhone(t *testing.T, p *provider, speech48k []int16, more ...string) *p
 	ph.process = startWithInput(t, dir, input, "baresip", "-4", "-f", dir, "-n", "127.0.0.1", "-v")
 	ph.waitOutput(t, "200 OK", 10*time.Second)
 	return ph
+}
+
+// command has the phone do something, such as dial.
+func (ph *phone) command(t *testing.T, command, params string) {
+	t.Helper()
+	conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", ph.control))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	text, err := json.Marshal(map[string]string{"command": command, "params": params})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A netstring: length, colon, text, comma.
+	if _, err := fmt.Fprintf(conn, "%d:%s,", len(text), text); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 1000)
+	if n, err := conn.Read(answer); err != nil || !bytes.Contains(answer[:n], []byte(`"ok":true`)) {
+		t.Fatalf("baresip answers %s %s with %q, %v", command, params, answer[:n], err)
+	}
 }
 
 // heard returns what the phone decoded in its last call, at the rate of its codec; the file is complete when the call

@@ -82,10 +82,6 @@ func (v variable) expected() string {
 		return "an IP address, such as " + v.example
 	case "host":
 		return "a host name or IP address without a port, such as " + v.example
-	case "url":
-		return "an http or https URL, such as " + v.example
-	case "key":
-		return "base64 of 24 to 64 bytes, such as " + v.example
 	case "server":
 		return v.example + ", " + v.example + ":5060 or sip:" + v.example + ";transport=tcp"
 	case "dir":
@@ -104,6 +100,18 @@ func (v variable) expected() string {
 		return "the text as the provider gave it"
 	case "token":
 		return "printable characters without spaces"
+	default:
+		return v.expectedText()
+	}
+}
+
+// expectedText is expected for what is read as a text.
+func (v variable) expectedText() string {
+	switch v.form {
+	case "url":
+		return "an http or https URL, such as " + v.example
+	case "key":
+		return "base64 of 24 to 64 bytes, such as " + v.example
 	default:
 		return "a text, such as " + v.example
 	}
