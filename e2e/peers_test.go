@@ -139,9 +139,17 @@ func (ph *phone) command(t *testing.T, command, params string) {
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	answer := make([]byte, 1000)
-	if n, err := conn.Read(answer); err != nil || !bytes.Contains(answer[:n], []byte(`"ok":true`)) {
-		t.Fatalf("baresip answers %s %s with %q, %v", command, params, answer[:n], err)
+	// Events of the call may come before the answer.
+	var answer []byte
+	for part := make([]byte, 4096); !bytes.Contains(answer, []byte(`"response":true`)); {
+		n, err := conn.Read(part)
+		if err != nil {
+			t.Fatalf("baresip does not answer %s %s: %q, %v", command, params, answer, err)
+		}
+		answer = append(answer, part[:n]...)
+	}
+	if !bytes.Contains(answer, []byte(`"ok":true`)) {
+		t.Fatalf("baresip answers %s %s with %q", command, params, answer)
 	}
 }
 
