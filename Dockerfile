@@ -6,6 +6,8 @@ ARG GO_IMAGE=golang:1.26-alpine
 ARG BASE_IMAGE=alpine
 
 FROM ${GO_IMAGE} AS build
+# By this label the container test finds what a build leaves behind.
+LABEL phonesocket.stage=build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -20,6 +22,7 @@ RUN mkdir -p /out/state
 FROM scratch AS from-scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/phonesocket /usr/local/bin/phonesocket
+COPY LICENSE /usr/share/licenses/phonesocket/
 COPY --from=build --chown=65532:65532 /out/state /var/lib/phonesocket
 # Inside a container the published ports decide who gets in, so all addresses are served.
 ENV HTTP_BIND=0.0.0.0
@@ -31,6 +34,7 @@ ENTRYPOINT ["/usr/local/bin/phonesocket"]
 FROM ${BASE_IMAGE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/phonesocket /usr/local/bin/phonesocket
+COPY LICENSE /usr/share/licenses/phonesocket/
 COPY --from=build --chown=65532:65532 /out/state /var/lib/phonesocket
 ENV HTTP_BIND=0.0.0.0
 USER 65532:65532

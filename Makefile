@@ -1,6 +1,6 @@
 # make help lists the targets. Everything else is plain go commands.
 GO      ?= go
-LINT    ?= golangci-lint
+LINTER  ?= golangci-lint
 FUZZ    ?= 20s
 IMAGE   ?= phonesocket
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -32,11 +32,12 @@ test: tools ## everything, with real peers and containers: what CI runs
 
 check: lint ## before each commit: format, vet, lint, the tests that need no peers
 	$(GO) vet ./...
+	$(GO) mod tidy -diff
 	$(GO) test -race -short -timeout 5m ./...
 
 lint: ## gofmt, and golangci-lint where it is installed
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	@if command -v $(LINT) >/dev/null 2>&1; then $(LINT) run ./...; else echo "golangci-lint is not installed: only gofmt and vet were run"; fi
+	@if command -v $(LINTER) >/dev/null 2>&1; then $(LINTER) run ./...; else echo "golangci-lint is not installed: only gofmt and vet were run"; fi
 
 fuzz: ## each fuzz target for FUZZ (default 20s)
 	@scripts/fuzz.sh $(FUZZ)

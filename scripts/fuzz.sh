@@ -2,9 +2,11 @@
 # Runs every fuzz target of the repository, one after the other: scripts/fuzz.sh [TIME]
 set -eu
 time=${1:-20s}
-for package in $(go list ./internal/...); do
+failed=
+for package in $(go list ./...); do
 	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		echo "== $package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" || failed="$failed $target"
 	done
 done
+[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }

@@ -42,6 +42,7 @@ cleanup() {
 		up down --volumes --timeout 5 >/dev/null 2>&1 || true
 	fi
 	docker image rm "$PROJECT:alpine" "$PROJECT:scratch" >/dev/null 2>&1 || true
+	docker image prune -f --filter label=phonesocket.stage=build >/dev/null 2>&1 || true
 	# shellcheck disable=SC2086 # the list is meant to be split
 	[ -z "$made" ] || docker image rm -f $made >/dev/null 2>&1 || true
 	rm -rf "$work"

@@ -42,7 +42,7 @@ func (p program) settings(args []string) ([]string, error) {
 	if len(args) != 2 || strings.TrimLeft(args[0], "-") != "env-file" {
 		return nil, noArguments("run", args)
 	}
-	file, err := os.Open(args[1])
+	file, err := os.Open(args[1]) //nolint:gosec // the user names the file
 	if err != nil {
 		return nil, usageError{fmt.Sprintf("read settings: %v", err)}
 	}

@@ -80,7 +80,7 @@ type Config struct {
 
 	Ports  []uint16       // ports of this process beside those of the sound: nothing is sent there
 	From   string         // the account's own number or name, shown as From
-	Codecs []sdp.Codec    // spoken with the phone network, the best one first; empty = PCMA, PCMU
+	Codecs []sdp.Codec    // spoken with the phone network, the best one first; empty = PCMA, G722, PCMU
 	NoDTMF bool           // do not offer telephone-event (RFC 4733)
 	Sound  session.Config // limits and time-outs of the sound; the exchange fills in what belongs to a call
 

@@ -15,7 +15,7 @@ const exampleHead = `# Settings of phonesocket. Copy this file to .env and fill 
 
 const referenceHead = `# Configuration
 
-phonesocket is configured by environment variables only; with Docker Compose they stand in the file ` + "`.env`" + `.
+phonesocket is configured by environment variables; with Docker Compose, or with run --env-file, they stand in a file such as ` + "`.env`" + `.
 Three are needed, everything else has a default.
 
 - A missing or wrong value stops the start, with one message that names every such variable and says what is expected.
