@@ -18,7 +18,7 @@ const (
 	maxHead       = 32 << 10         // bytes of start line and headers
 	maxBody       = 64 << 10         // bytes of a body
 	streamIdle    = 10 * time.Minute // a connection that says nothing for so long is closed
-	streamBacklog = 64               // messages that wait for a slow peer
+	streamBacklog = 1024             // messages that wait for a slow peer: some for each of many calls on one connection
 )
 
 var errSlowPeer = errors.New("the connection is closed or its peer does not read")

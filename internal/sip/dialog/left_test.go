@@ -361,3 +361,27 @@ func FuzzAnyRecordCanBeRead(f *testing.F) {
 		}
 	})
 }
+
+func TestAConnectionThatDiesWhileCallsAreEndedSavesNobodyFromTheBye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := crash(t, "tcp", ringing)
+		after(t, "tcp", l, func(w *world, s *shelf, done chan struct{}) {
+			w.peer.Reply(w.peer.Want("CANCEL"), 200, "b")
+			w.layer.Broken(w.peer.Target, errors.New("connection reset"))
+			said := ""
+			for _, m := range w.peer.Drain(time.Minute) {
+				said += m.Start()[:3] + " "
+				if m.Is("CANCEL") {
+					w.peer.Reply(m, 481, "b")
+				}
+				if m.Is("BYE") {
+					w.peer.Reply(m, 200, "b")
+				}
+			}
+			if !strings.Contains(said, "ACK BYE") {
+				t.Errorf("after the connection died it said %q, want ACK and BYE to the phone that may have answered", said)
+			}
+			wantDone(t, w, s, done)
+		})
+	})
+}
