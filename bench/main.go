@@ -206,11 +206,7 @@ func (b *bench) measure(ctx context.Context, progress io.Writer) (*Result, error
 		}
 	}
 	for _, calls := range b.opts.calls {
-		size, err := b.size(ctx, calls, progress)
-		if err != nil {
-			return nil, err
-		}
-		result.Sizes = append(result.Sizes, size)
+		result.Sizes = append(result.Sizes, b.size(ctx, calls, progress))
 	}
 	if b.opts.cpuProfile != "" {
 		r, err := b.quietRound(ctx, b.opts.calls[len(b.opts.calls)-1], true)
@@ -223,7 +219,7 @@ func (b *bench) measure(ctx context.Context, progress io.Writer) (*Result, error
 }
 
 // size measures one number of calls until enough rounds count, or the time or the tries are over.
-func (b *bench) size(ctx context.Context, calls int, progress io.Writer) (*Size, error) {
+func (b *bench) size(ctx context.Context, calls int, progress io.Writer) *Size {
 	s := &Size{Calls: calls, Wanted: b.opts.rounds}
 	var longest time.Duration
 	for len(s.Rounds) < b.opts.rounds && len(s.Rounds)+len(s.RejectedRounds) < b.opts.rounds+b.opts.extra {
@@ -233,8 +229,15 @@ func (b *bench) size(ctx context.Context, calls int, progress io.Writer) (*Size,
 		}
 		began := time.Now()
 		r, err := b.quietRound(ctx, calls, false)
+		if ctx.Err() != nil && err != nil {
+			s.CutShort = true
+			break
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%d calls: %w", calls, err)
+			// So many calls are more than this gateway carries here: that is a result, too.
+			s.NotReached, _, _ = strings.Cut(err.Error(), "\n")
+			_, _ = fmt.Fprintf(progress, "%4d calls did not come up: %s\n", calls, s.NotReached)
+			break
 		}
 		longest = max(longest, time.Since(began))
 		if len(r.Rejected) > 0 {
@@ -245,7 +248,7 @@ func (b *bench) size(ctx context.Context, calls int, progress io.Writer) (*Size,
 		_, _ = fmt.Fprintln(progress, r)
 	}
 	s.sum()
-	return s, nil
+	return s
 }
 
 // quietRound measures a round without Go's collector at work in this process.

@@ -41,6 +41,7 @@ type Size struct {
 	Calls          int     `json:"calls"`
 	Wanted         int     `json:"rounds_wanted"`
 	CutShort       bool    `json:"cut_short_by_time"`
+	NotReached     string  `json:"not_reached,omitempty"` // why so many calls did not come up
 	Rounds         []Round `json:"rounds"`
 	RejectedRounds []Round `json:"rejected_rounds"`
 
@@ -129,6 +130,9 @@ func (r *Result) print(to io.Writer) error {
 	}
 	fmt.Fprintln(&b)
 	for _, s := range r.Sizes {
+		if s.NotReached != "" {
+			fmt.Fprintf(&b, "%d calls did not come up: %s\n", s.Calls, s.NotReached)
+		}
 		fmt.Fprintln(&b, s.line())
 	}
 	_, err := to.Write(b.Bytes())
