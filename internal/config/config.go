@@ -39,7 +39,7 @@ type SIP struct {
 	AuthUser      string         `env:"SIP_AUTH_USER" form:"text" example:"device-17" doc:"User name for authentication, where the provider gives a separate one. Empty: SIP_USER."`
 	Domain        string         `env:"SIP_DOMAIN" form:"host" example:"example.com" doc:"Domain of the account, the part after the @ of its SIP address. Empty: the host of SIP_SERVER."`
 	Realms        []string       `env:"SIP_REALMS" form:"list" example:"sip.example.com,pbx.example.com" doc:"Digest realms that may ask for the password, separated by commas, where the provider asks for calls under another name than for the registration. Empty: the realm of the registration."`
-	Proxy         Server         `env:"SIP_PROXY" form:"server" example:"proxy.example.com" doc:"Outbound proxy, where the provider names one. Empty: requests go to SIP_SERVER."`
+	Proxy         Server         `env:"SIP_PROXY" form:"server" example:"edge.example.com" doc:"Outbound proxy, where the provider names one. Empty: requests go to SIP_SERVER."`
 	Transport     string         `env:"SIP_TRANSPORT" form:"enum" oneof:"udp|tcp|tls" envDefault:"udp" example:"tcp" doc:"How to reach the server, unless SIP_SERVER says it as a sip: URI."`
 	DisplayName   string         `env:"SIP_DISPLAY_NAME" form:"text" example:"Example Ltd" doc:"Name shown to the callee, where the network passes it on."`
 	CallerID      string         `env:"SIP_CALLER_ID" form:"text" example:"+4930123456" doc:"Number shown to the callee; it must belong to the account. Empty: the provider chooses."`

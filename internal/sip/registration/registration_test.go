@@ -91,7 +91,7 @@ func TestTheBestOfAllChallengesIsAnswered(t *testing.T) {
 
 func TestA407IsAnsweredToo(t *testing.T) {
 	inBubble(t, options{}, func(b *bench) {
-		b.reply(b.Want("REGISTER"), 407, `Proxy-Authenticate: Digest realm="proxy.example.org", nonce="p", qop="auth"`)
+		b.reply(b.Want("REGISTER"), 407, `Proxy-Authenticate: Digest realm="edge.example.org", nonce="p", qop="auth"`)
 		m := b.Want("REGISTER")
 		b.verify(m)
 		b.challenge(m, "")
@@ -586,8 +586,8 @@ func TestStopWithoutARegistrationIsImmediate(t *testing.T) {
 }
 
 func TestAnAccountThatDoesNotRegisterHasAPath(t *testing.T) {
-	acc := account.Account{User: "alice", Server: "sip.example.org", Proxy: "proxy.example.org:5070"}
-	inBubble(t, options{account: acc, dns: &zone{addrs: map[string]string{"proxy.example.org": "192.0.2.5"}}}, func(b *bench) {
+	acc := account.Account{User: "alice", Server: "sip.example.org", Proxy: "edge.example.org:5070"}
+	inBubble(t, options{account: acc, dns: &zone{addrs: map[string]string{"edge.example.org": "192.0.2.5"}}}, func(b *bench) {
 		b.wantState(StateStatic)
 		p, err := b.reg.Path()
 		if err != nil || p.Target.String() != "udp:192.0.2.5:5070" || len(p.Route) != 1 || p.Contact.Host != "198.51.100.7" {
